@@ -1,0 +1,1 @@
+//! Messages, frames and limits between the Cordon supervisor and its workers.

@@ -1,0 +1,1 @@
+//! Write Cordon plugins: the C ABI, its Rust twin and make_plugin!.

@@ -1,0 +1,1 @@
+//! Run untrusted native plugins, each in a confined worker process.

@@ -1,0 +1,1 @@
+//! Integration and hostile tests of Cordon.
