@@ -1,0 +1,152 @@
+//! A group's directory, and its control files relative to it.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, fstatfs};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+/// A step on a control file or a group's directory that the kernel refused.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {errno}", path.display())]
+pub struct FileError {
+    /// What was tried.
+    pub action: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Why not.
+    pub errno: Errno,
+}
+
+/// An open directory of a cgroup hierarchy.
+///
+/// All access is relative to the fd and without `O_CREAT`: with it, cgroupfs answers
+/// EACCES for a control file that doesn't exist.
+#[derive(Debug)]
+pub(super) struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Opens `path` if it lies in a cgroup file system.
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        let fd = rustix::fs::open(path, DIRECTORY, Mode::empty()).map_err(|errno| FileError {
+            action: "open",
+            path: path.to_owned(),
+            errno,
+        })?;
+        Self::from_fd(fd, path.to_owned())
+    }
+
+    /// Takes an fd from another process, if it is a directory of a cgroup file system.
+    /// `path` is for messages only.
+    pub(super) fn from_fd(fd: OwnedFd, path: PathBuf) -> Result<Self, FileError> {
+        let directory = Self { fd, path };
+        let kind = fstatfs(&directory.fd)
+            .map_err(|errno| directory.error("find the file system of", "", to_rustix(errno)))?
+            .filesystem_type();
+        if kind != CGROUP_SUPER_MAGIC && kind != CGROUP2_SUPER_MAGIC {
+            return Err(directory.error("use as a cgroup", "", Errno::NOTSUP));
+        }
+        Ok(directory)
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Where it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the child group `name`.
+    pub(super) fn make(&self, name: &str) -> Result<(), FileError> {
+        rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755))
+            .map_err(|errno| self.error("make", name, errno))
+    }
+
+    /// Opens the group `below` this one.
+    pub(super) fn descend(&self, below: impl AsRef<Path>) -> Result<Self, FileError> {
+        let below = below.as_ref();
+        let fd = rustix::fs::openat(&self.fd, below, DIRECTORY, Mode::empty())
+            .map_err(|errno| self.error("open", below, errno))?;
+        Ok(Self {
+            fd,
+            path: self.path.join(below),
+        })
+    }
+
+    /// Removes the group `below` this one.
+    pub(super) fn remove(&self, below: impl AsRef<Path>) -> Result<(), FileError> {
+        let below = below.as_ref();
+        rustix::fs::unlinkat(&self.fd, below, AtFlags::REMOVEDIR)
+            .map_err(|errno| self.error("remove", below, errno))
+    }
+
+    /// Opens a control file for reading.
+    pub(super) fn file(&self, name: &str) -> Result<File, FileError> {
+        rustix::fs::openat(&self.fd, name, OFlags::RDONLY | FILE, Mode::empty())
+            .map(File::from)
+            .map_err(|errno| self.error("open", name, errno))
+    }
+
+    /// Reads a control file whole.
+    pub(super) fn read(&self, name: &str) -> Result<String, FileError> {
+        let mut text = String::new();
+        self.file(name)?
+            .read_to_string(&mut text)
+            .map_err(|error| {
+                self.error(
+                    "read",
+                    name,
+                    Errno::from_io_error(&error).unwrap_or(Errno::IO),
+                )
+            })?;
+        Ok(text)
+    }
+
+    /// Writes a control file in the one `write` that the kernel takes as a value.
+    pub(super) fn write(&self, name: &str, value: &str) -> Result<(), FileError> {
+        let file = rustix::fs::openat(&self.fd, name, OFlags::WRONLY | FILE, Mode::empty())
+            .map_err(|errno| self.error("open", name, errno))?;
+        match rustix::io::write(&file, value.as_bytes()) {
+            Ok(written) if written == value.len() => Ok(()),
+            Ok(_) => Err(self.error("write all of", name, Errno::IO)),
+            Err(errno) => Err(self.error("write", name, errno)),
+        }
+    }
+
+    fn error(&self, action: &'static str, name: impl AsRef<Path>, errno: Errno) -> FileError {
+        FileError {
+            action,
+            path: self.path.join(name),
+            errno,
+        }
+    }
+}
+
+const FILE: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+fn to_rustix(errno: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(errno as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_outside_cgroupfs_is_refused() {
+        let error = Directory::open(Path::new("/tmp")).unwrap_err();
+        assert_eq!(error.errno, Errno::NOTSUP);
+    }
+}

@@ -1,0 +1,104 @@
+//! Putting a process into groups, and reading from outside which it is in.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::directory::{Directory, FileError};
+use super::layout::Mount;
+
+/// Why a process is not known to be in its groups.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// It ended meanwhile.
+    #[error("process {0} has ended before it was in its cgroups")]
+    Gone(i32),
+    /// Its membership can't be read.
+    #[error("cannot read /proc/{pid}/cgroup: {source}")]
+    Unreadable {
+        /// The process.
+        pid: i32,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It can't be moved.
+    #[error("cannot move process {pid} into its cgroup: {source}")]
+    Refused {
+        /// The process.
+        pid: i32,
+        /// The file that was written.
+        source: FileError,
+    },
+    /// It is in another group.
+    #[error("process {pid} is in cgroup {found:?} where it should be in {wanted:?}")]
+    Elsewhere {
+        /// The process.
+        pid: i32,
+        /// The group's name in its hierarchy.
+        wanted: PathBuf,
+        /// The name read; empty if the hierarchy isn't listed.
+        found: PathBuf,
+    },
+}
+
+/// The text of `/proc/PID/cgroup`.
+pub(super) struct Membership {
+    pid: i32,
+    text: String,
+}
+
+impl Membership {
+    pub(super) fn of(pid: Pid) -> Result<Self, MemberError> {
+        let pid = pid.as_raw_nonzero().get();
+        match std::fs::read_to_string(format!("/proc/{pid}/cgroup")) {
+            Ok(text) => Ok(Self { pid, text }),
+            // ESRCH: it was reaped between open and read.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    || error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) =>
+            {
+                Err(MemberError::Gone(pid))
+            }
+            Err(source) => Err(MemberError::Unreadable { pid, source }),
+        }
+    }
+
+    /// Fails unless the process is in exactly this group of this hierarchy.
+    pub(super) fn verify(&self, mount: &Mount, group: &Directory) -> Result<(), MemberError> {
+        let wanted = mount.group_name(group.path());
+        let found = self.group(mount).unwrap_or(Path::new(""));
+        match found == wanted {
+            true => Ok(()),
+            false => Err(MemberError::Elsewhere {
+                pid: self.pid,
+                wanted,
+                found: found.to_owned(),
+            }),
+        }
+    }
+
+    fn group(&self, mount: &Mount) -> Option<&Path> {
+        // hierarchy-id:controllers:path, for v2 0::path; the path may hold colons.
+        let mut lines = self.text.lines().filter_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            rest.split_once(':')
+        });
+        let name = mount.controller.map_or("", |controller| controller.name());
+        lines
+            .find(|(controllers, _)| controllers.split(',').any(|one| one == name))
+            .map(|(_, path)| Path::new(path))
+    }
+}
+
+/// Moves a process into a group.
+pub(super) fn enter(group: &Directory, pid: Pid) -> Result<(), MemberError> {
+    let pid = pid.as_raw_nonzero().get();
+    group
+        .write("cgroup.procs", &pid.to_string())
+        .map_err(|source| match source.errno {
+            Errno::SRCH => MemberError::Gone(pid),
+            _ => MemberError::Refused { pid, source },
+        })
+}

@@ -1,0 +1,227 @@
+//! The supervisor's own group, below which its workers get theirs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::directory::{Directory, FileError};
+use super::layout::{Controller, Kind, Layout};
+use super::leaf::{Leaf, LeafError, RemoveError};
+use super::limits::Limits;
+
+/// The group `/cordon/NAME` in every hierarchy of the layout.
+///
+/// Dropping it tries once to remove it; [`remove`](Self::remove) says whether that worked.
+#[derive(Debug)]
+pub struct Parent {
+    layout: Arc<Layout>,
+    name: String,
+    groups: Vec<Pair>,
+    removed: bool,
+}
+
+/// Why a supervisor's group can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ParentError {
+    /// Not a name for a group.
+    #[error(
+        "{0:?} is no name for a cgroup: 1 to 64 of letters, digits, '-', '_' and '.', not '.' first"
+    )]
+    Name(String),
+    /// Another supervisor has it, or one has left it behind.
+    #[error("the cgroup {} exists already; choose another name, or remove it", .0.display())]
+    Exists(PathBuf),
+    /// A controller isn't passed down to this group.
+    #[error(
+        "the cgroup controller {controller} is not available in {}: enable it in the \
+         cgroup.subtree_control of the groups above (with systemd: Delegate=yes)",
+        group.display()
+    )]
+    Unavailable {
+        /// What is missing.
+        controller: Controller,
+        /// Where.
+        group: PathBuf,
+    },
+    /// v2 wants groups that pass controllers down to hold no process themselves.
+    #[error("{} holds processes, so it can't pass controllers down: move them into a leaf of it", .0.display())]
+    Populated(PathBuf),
+    /// Other supervisors kept removing `/cordon` under our hands.
+    #[error("{} was removed again and again while a cgroup was made in it", .0.display())]
+    Contended(PathBuf),
+    /// A step that the kernel refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Parent {
+    /// Makes the group `cordon/NAME` below the group `below` (`/` for the root) in every
+    /// hierarchy, and on v2 has all groups from there down pass on memory, pids and cpu.
+    ///
+    /// # Errors
+    /// What is in the way; nothing is left behind then, except on v2 the controllers
+    /// enabled in `below`.
+    pub fn create(layout: &Layout, below: &Path, name: &str) -> Result<Self, ParentError> {
+        if !is_name(name) {
+            return Err(ParentError::Name(name.to_owned()));
+        }
+        let below = below.strip_prefix("/").unwrap_or(below);
+        let mut parent = Self {
+            layout: Arc::new(layout.clone()),
+            name: name.to_owned(),
+            groups: Vec::with_capacity(layout.mounts.len()),
+            removed: false,
+        };
+        for mount in &layout.mounts {
+            let base = Directory::open(&mount.point.join(below))?;
+            parent.groups.push(make(base, name)?);
+        }
+        if layout.kind() == Kind::V2 {
+            for Pair { base, own } in &parent.groups {
+                pass_controllers(base)?;
+                pass_controllers(&base.descend(SHARED)?)?;
+                pass_controllers(own)?;
+            }
+        }
+        Ok(parent)
+    }
+
+    /// Makes one worker's groups, with its limits set and read back.
+    ///
+    /// # Errors
+    /// Which limit doesn't hold, and why; nothing is left behind then.
+    pub fn leaf(&self, name: &str, limits: &Limits) -> Result<Leaf, LeafError> {
+        let parents = self
+            .groups
+            .iter()
+            .map(|pair| Arc::clone(&pair.own))
+            .collect();
+        Leaf::create(Arc::clone(&self.layout), parents, name, limits)
+    }
+
+    /// Where its groups are, one in each hierarchy.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.groups.iter().map(|pair| pair.own.path())
+    }
+
+    /// Removes its groups, and `cordon` above them unless another supervisor uses it.
+    ///
+    /// # Errors
+    /// [`RemoveError::Busy`] while a worker's group is left in it: remove that, try again.
+    pub fn remove(&mut self) -> Result<(), RemoveError> {
+        for pair in &self.groups {
+            RemoveError::settle(pair.base.remove(Path::new(SHARED).join(&self.name)))?;
+            match RemoveError::settle(pair.base.remove(SHARED)) {
+                Ok(()) | Err(RemoveError::Busy(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.removed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        if !self.removed {
+            self.remove().ok();
+        }
+    }
+}
+
+/// Whether `name` can be a group's name: it must not look like a path or a hidden file.
+pub(super) fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed)
+}
+
+/// The group that all supervisors share.
+const SHARED: &str = "cordon";
+
+/// One hierarchy's part of a parent.
+#[derive(Debug)]
+struct Pair {
+    /// The group that holds `cordon`.
+    base: Directory,
+    /// `cordon/NAME`.
+    own: Arc<Directory>,
+}
+
+fn make(base: Directory, name: &str) -> Result<Pair, ParentError> {
+    // Between our two mkdirs another supervisor may find `cordon` empty and remove it.
+    for _ in 0..16 {
+        match base.make(SHARED) {
+            Err(error) if error.errno != Errno::EXIST => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        let made = base.descend(SHARED).and_then(|shared| {
+            shared.make(name)?;
+            shared.descend(name)
+        });
+        match made {
+            Ok(own) => {
+                return Ok(Pair {
+                    base,
+                    own: Arc::new(own),
+                });
+            }
+            Err(error) if matches!(error.errno, Errno::NOENT | Errno::NODEV) => {}
+            Err(error) if error.errno == Errno::EXIST => {
+                return Err(ParentError::Exists(error.path));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(ParentError::Contended(base.path().join(SHARED)))
+}
+
+/// Has a v2 group pass the limiting controllers to its children.
+fn pass_controllers(group: &Directory) -> Result<(), ParentError> {
+    let lists = |text: &str, controller: Controller| {
+        text.split_ascii_whitespace()
+            .any(|one| one == controller.name())
+    };
+    let passed = group.read("cgroup.subtree_control")?;
+    let available = group.read("cgroup.controllers")?;
+    for controller in Controller::LIMITING {
+        if lists(&passed, controller) {
+            continue;
+        }
+        if !lists(&available, controller) {
+            return Err(ParentError::Unavailable {
+                controller,
+                group: group.path().to_owned(),
+            });
+        }
+        group
+            .write("cgroup.subtree_control", &format!("+{controller}"))
+            .map_err(|error| match error.errno {
+                Errno::BUSY => ParentError::Populated(group.path().to_owned()),
+                _ => error.into(),
+            })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_parent() {
+        for name in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            ".hidden",
+            "a b",
+            "a\n",
+            &"x".repeat(65),
+        ] {
+            assert!(!is_name(name), "{name:?}");
+        }
+        assert!(is_name("greet-1.0_2"));
+    }
+}

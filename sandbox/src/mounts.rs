@@ -1,0 +1,162 @@
+//! The private root: a capped tmpfs of mount points, with everything attached from
+//! detached mounts held by fd. Nothing of the host is in it but what is named here.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, minor, mkdirat, openat, symlinkat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
+};
+use rustix::process::{fchdir, pivot_root};
+
+use crate::policy::Tmpfs;
+use crate::sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY, set_attributes};
+
+/// Where the plugin and its libraries are, seen from the worker.
+pub const PLUGIN_FOLDER: &str = "/plugin";
+
+/// The devices of a worker: name and device number, by the kernel's
+/// `Documentation/admin-guide/devices.txt`.
+pub const DEVICES: [(&CStr, (u32, u32)); 4] = [
+    (c"null", (1, 3)),
+    (c"zero", (1, 5)),
+    (c"full", (1, 7)),
+    (c"urandom", (1, 9)),
+];
+
+/// Opens the host's devices, each checked to be what its name says.
+///
+/// # Errors
+/// `ENODEV` where a node is something else, else the kernel's errno.
+pub fn open_devices() -> io::Result<Vec<OwnedFd>> {
+    let folder = openat(CWD, c"/dev", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    DEVICES
+        .iter()
+        .map(|(name, number)| {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let node = openat(&folder, *name, flags, Mode::empty())?;
+            let stat = fstat(&node)?;
+            let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+            if !is_device || (major(stat.st_rdev), minor(stat.st_rdev)) != *number {
+                return Err(io::Error::from_raw_os_error(libc::ENODEV));
+            }
+            Ok(node)
+        })
+        .collect()
+}
+
+/// A root under construction, still detached.
+pub struct Root(OwnedFd);
+
+impl Root {
+    /// An empty, capped root with its mount points.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn new(caps: Tmpfs) -> io::Result<Root> {
+        let root = tmpfs(caps, c"0755", MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
+        for folder in [c"lib", c"plugin", c"dev", c"usr", c"tmp"] {
+            mkdirat(&root, folder, Mode::from_raw_mode(0o755))?;
+        }
+        // Whatever default path the host's loader was built with leads to the one
+        // folder of libraries.
+        for (target, link) in [
+            ("lib", "lib64"),
+            ("../lib", "usr/lib"),
+            ("../lib", "usr/lib64"),
+        ] {
+            symlinkat(target, &root, link)?;
+        }
+        Ok(Root(root))
+    }
+
+    /// Attaches the worker's own libraries and the plugin's image.
+    ///
+    /// # Errors
+    /// The kernel's errno, see move_mount(2).
+    pub fn attach_images(&self, base: BorrowedFd<'_>, plugin: BorrowedFd<'_>) -> io::Result<()> {
+        attach(base, self.0.as_fd(), c"lib")?;
+        attach(plugin, self.0.as_fd(), c"plugin")
+    }
+
+    /// Attaches detached mounts of [`DEVICES`], in their order.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn attach_devices(&self, devices: &[OwnedFd]) -> io::Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(&self.0, c"dev", flags, Mode::empty())?;
+        for ((name, _), device) in DEVICES.iter().zip(devices) {
+            let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+            drop(openat(&folder, *name, create, Mode::from_raw_mode(0o444))?);
+            // Writing to a device needs no writable mount; a chmod of it would.
+            set_attributes(device, c"", RDONLY | NOSUID | NOEXEC)?;
+            attach(device.as_fd(), folder.as_fd(), name)?;
+        }
+        Ok(())
+    }
+
+    /// Mounts a private, writable, noexec `/tmp`.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn attach_tmp(&self, caps: Tmpfs) -> io::Result<()> {
+        let tmp = tmpfs(caps, c"1777", MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
+        attach(tmp.as_fd(), self.0.as_fd(), c"tmp")
+    }
+
+    /// The root's fd, for tests that add to it.
+    #[cfg(feature = "weaken")]
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Makes it the root of the calling process's mount namespace, detaches all that
+    /// was there before, and makes it read-only.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn enter(self) -> io::Result<()> {
+        attach(self.0.as_fd(), CWD, c"/")?;
+        fchdir(&self.0)?;
+        pivot_root(c".", c".")?;
+        // The old root lies over the new one now, with whatever was mounted on it.
+        loop {
+            match unmount(c".", UnmountFlags::DETACH) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::INVAL) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        rustix::process::chdir(c"/")?;
+        set_attributes(CWD, c"/", RDONLY | NOSUID | NODEV | NOEXEC)
+    }
+}
+
+fn tmpfs(caps: Tmpfs, mode: &CStr, extra: MountAttrFlags) -> io::Result<OwnedFd> {
+    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"size", caps.bytes.to_string())?;
+    fsconfig_set_string(&context, c"nr_inodes", caps.inodes.to_string())?;
+    fsconfig_set_string(&context, c"mode", mode)?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | extra;
+    Ok(fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        attributes,
+    )?)
+}
+
+/// Attaches a detached mount at `path` below `folder`.
+pub(crate) fn attach(mount: BorrowedFd<'_>, folder: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    Ok(move_mount(
+        mount,
+        c"",
+        folder,
+        path,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )?)
+}

@@ -1,0 +1,199 @@
+//! A launch, fully resolved, and the ceiling that the launcher holds it against.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Limits;
+use crate::policy::{Policy, Tmpfs};
+use crate::rlimits::Rlimits;
+use crate::seccomp::{self, Program};
+
+/// SHA3-512 of a plugin file.
+pub type Digest = [u8; 64];
+
+/// Everything that one launch needs; the fds it refers to travel beside it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Names the worker's cgroup leaf: letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// Whom the worker is to the rest of the host.
+    pub ids: Ids,
+    /// Limits of its cgroup.
+    pub cgroup: Limits,
+    /// Which image holds the plugin.
+    pub image: ImageKey,
+    /// Caps of the private root itself, which holds mount points alone.
+    pub root: Tmpfs,
+    /// A private `/tmp`.
+    pub tmp: Option<Tmpfs>,
+    /// What the worker applies to itself before a plugin byte is there.
+    pub lockdown: Lockdown,
+    /// The whole environment of the worker.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Names an image: the plugin's digest, and a fingerprint of its library closure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ImageKey {
+    /// SHA3-512 of the sealed plugin file, its two halves (serde knows arrays to 32).
+    pub digest: ([u8; 32], [u8; 32]),
+    /// Distinguishes closures of one plugin, as libraries of the host change.
+    pub closure: u64,
+}
+
+/// Host ids of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ids {
+    /// This host uid and gid, which nobody else on the host has.
+    Mapped(u32),
+    /// The launcher's own, as an ordinary user must.
+    Own,
+}
+
+/// What the worker does to itself after exec and before `dlopen`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Lockdown {
+    /// Resource limits.
+    pub rlimits: Rlimits,
+    /// The one seccomp filter.
+    pub filter: Program,
+}
+
+/// What the launcher may be made to do at most, fixed when it starts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// Host uids that a plan may name. [`Ids::Own`] is refused where it isn't empty.
+    pub uids: Range<u32>,
+    /// Below which cgroup the workers' groups stand, in every hierarchy; `/` is the root.
+    pub cgroup_below: PathBuf,
+    /// The supervisor's own group there: `cordon/NAME`.
+    pub cgroup_name: String,
+    /// Most memory of one worker, in bytes.
+    pub memory: u64,
+    /// Most tasks of one worker.
+    pub tasks: u32,
+    /// Most workers at a time.
+    pub workers: usize,
+}
+
+/// Why the launcher refuses a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum CeilingError {
+    /// Characters or length outside what a cgroup leaf may have.
+    #[error("name {0:?} is not a plain word of at most 100 characters")]
+    Name(String),
+    /// A host uid outside the launcher's range.
+    #[error("uid {0:?} is outside the launcher's range")]
+    Uid(Ids),
+    /// More memory than the ceiling.
+    #[error("memory limit of {0} bytes is above the launcher's ceiling")]
+    Memory(u64),
+    /// More tasks than the ceiling.
+    #[error("limit of {0} tasks is above the launcher's ceiling")]
+    Tasks(u32),
+    /// A filter that would let a call through which no policy may grant.
+    #[error("the seccomp filter allows {0}, which no policy may grant")]
+    Filter(String),
+    /// More workers than the ceiling.
+    #[error("{0} workers are running, which is the launcher's ceiling")]
+    Workers(usize),
+    /// A worker of that name runs already.
+    #[error("a worker of name {0:?} is running already")]
+    Taken(String),
+    /// A variable that changes how the dynamic loader works.
+    #[error("environment variable {0:?} is not allowed")]
+    Environment(String),
+}
+
+impl Ceiling {
+    /// Checks one plan.
+    ///
+    /// # Errors
+    /// The first excess found.
+    pub fn check(&self, plan: &Plan) -> Result<(), CeilingError> {
+        if !is_plain_word(&plan.name) {
+            return Err(CeilingError::Name(plan.name.chars().take(100).collect()));
+        }
+        let ids_allowed = match plan.ids {
+            Ids::Mapped(uid) => self.uids.contains(&uid),
+            Ids::Own => self.uids.is_empty(),
+        };
+        if !ids_allowed {
+            return Err(CeilingError::Uid(plan.ids));
+        }
+        if plan.cgroup.memory_max > self.memory {
+            return Err(CeilingError::Memory(plan.cgroup.memory_max));
+        }
+        if plan.cgroup.pids_max > self.tasks {
+            return Err(CeilingError::Tasks(plan.cgroup.pids_max));
+        }
+        let loader = |name: &&String| name.starts_with("LD_") || name.starts_with("GLIBC_");
+        if let Some(name) = plan.environment.keys().find(loader) {
+            return Err(CeilingError::Environment(name.clone()));
+        }
+        match seccomp::never_list_violations(&plan.lockdown.filter).first() {
+            Some(name) => Err(CeilingError::Filter((*name).to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_plain_word(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=100).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
+}
+
+/// What a worker's own program needs besides the plugin's threads and files.
+mod overhead {
+    /// Init itself.
+    pub(super) const TASKS: u32 = 1;
+    /// Queued signals: glibc's timers and aio aside, nobody needs many.
+    pub(super) const SIGPENDING: u64 = 64;
+    /// The main thread's stack, as most systems have it.
+    pub(super) const STACK: u64 = 8 << 20;
+    /// Mount points of the private root.
+    pub(super) const ROOT: super::Tmpfs = super::Tmpfs {
+        bytes: 64 << 10,
+        inodes: 64,
+    };
+}
+
+impl Plan {
+    /// Resolves a policy for one worker.
+    #[must_use]
+    pub fn resolve(
+        policy: &Policy,
+        name: String,
+        ids: Ids,
+        image: ImageKey,
+        filter: Program,
+    ) -> Plan {
+        Plan {
+            name,
+            ids,
+            cgroup: Limits {
+                memory_max: policy.memory,
+                memory_high: None,
+                pids_max: policy.threads.saturating_add(overhead::TASKS),
+                cpu_max: policy.cpu,
+                cpu_weight: None,
+            },
+            image,
+            root: overhead::ROOT,
+            tmp: policy.tmp,
+            lockdown: Lockdown {
+                rlimits: Rlimits {
+                    nofile: policy.fds,
+                    fsize: policy.file_size,
+                    stack: overhead::STACK,
+                    sigpending: overhead::SIGPENDING,
+                },
+                filter,
+            },
+            environment: policy.environment.clone(),
+        }
+    }
+}

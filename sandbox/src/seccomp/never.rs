@@ -1,0 +1,201 @@
+//! The never-list: calls that no policy may grant, whatever its profile says.
+
+use super::arch::Arch;
+use super::program::Program;
+use super::reach::{Bits, Calls};
+
+/// Calls that are never allowed, with whatever arguments.
+const CALLS: &[&str] = &[
+    "seccomp",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "open_tree",
+    "open_tree_attr",
+    "move_mount",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "open_by_handle_at",
+    "unshare",
+    "setns",
+    "clone3",
+    "memfd_create",
+    "memfd_secret",
+    "kexec_load",
+    "kexec_file_load",
+    "create_module",
+    "init_module",
+    "finit_module",
+    "delete_module",
+];
+
+/// Calls that are never allowed where the low half of an argument agrees with
+/// `value` in the bits of `mask`.
+const CASES: &[Case] = &[
+    Case::exactly("prctl(PR_SET_SECCOMP)", "prctl", 0, 22),
+    Case::exactly("ioctl(TIOCSTI)", "ioctl", 1, 0x5412),
+    Case::exactly("ioctl(TIOCLINUX)", "ioctl", 1, 0x541c),
+    Case::masked("ioctl(SECCOMP_IOCTL_NOTIF_*)", "ioctl", 1, 0xff00, 0x2100),
+    Case::bit("clone(CLONE_NEWNS)", "clone", 0, 0x0002_0000),
+    Case::bit("clone(CLONE_NEWCGROUP)", "clone", 0, 0x0200_0000),
+    Case::bit("clone(CLONE_NEWUTS)", "clone", 0, 0x0400_0000),
+    Case::bit("clone(CLONE_NEWIPC)", "clone", 0, 0x0800_0000),
+    Case::bit("clone(CLONE_NEWUSER)", "clone", 0, 0x1000_0000),
+    Case::bit("clone(CLONE_NEWPID)", "clone", 0, 0x2000_0000),
+    Case::bit("clone(CLONE_NEWNET)", "clone", 0, 0x4000_0000),
+];
+
+struct Case {
+    label: &'static str,
+    call: &'static str,
+    arg: usize,
+    bits: Bits,
+}
+
+impl Case {
+    const fn masked(
+        label: &'static str,
+        call: &'static str,
+        arg: usize,
+        mask: u32,
+        value: u32,
+    ) -> Case {
+        Case {
+            label,
+            call,
+            arg,
+            bits: Bits::masked(mask, value),
+        }
+    }
+
+    const fn exactly(label: &'static str, call: &'static str, arg: usize, value: u32) -> Case {
+        Case::masked(label, call, arg, u32::MAX, value)
+    }
+
+    const fn bit(label: &'static str, call: &'static str, arg: usize, bit: u32) -> Case {
+        Case::masked(label, call, arg, bit, bit)
+    }
+}
+
+/// Set in `AUDIT_ARCH_*` of every 64-bit architecture.
+const AUDIT_64BIT: u32 = 0x8000_0000;
+/// Set in the numbers of x32 calls.
+pub(super) const X32_BIT: u32 = 0x4000_0000;
+
+/// What of the never-list a program allows for some arguments: nothing, in a program that
+/// may be installed. Certain for every call, not a sample, so a program from an untrusted
+/// hand can be held against it.
+#[must_use]
+pub fn never_list_violations(program: &Program) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    if program.may_allow(&Calls::ALL.with_arch(Bits::masked(AUDIT_64BIT, 0))) {
+        found.push("calls of a 32-bit architecture");
+    }
+    for arch in Arch::ALL {
+        let calls = Calls::ALL.with_arch(Bits::exactly(arch.audit()));
+        let x32 = calls.with_nr(Bits::masked(X32_BIT, X32_BIT));
+        if arch == Arch::X86_64 && program.may_allow(&x32) {
+            found.push("x32 calls");
+        }
+        // A call that the architecture lacks has no number by which to allow it.
+        let allowed = |name: &str, arg: usize, bits: Bits| {
+            arch.number(name).is_some_and(|number| {
+                program.may_allow(&calls.with_nr(Bits::exactly(number)).with_arg(arg, bits))
+            })
+        };
+        found.extend(CALLS.iter().filter(|name| allowed(name, 0, Bits::ANY)));
+        let cases = CASES
+            .iter()
+            .filter(|case| allowed(case.call, case.arg, case.bits));
+        found.extend(cases.map(|case| case.label));
+        // Anything but a query, all ones, has at least one bit that is zero.
+        if (0..u32::BITS).any(|bit| allowed("personality", 0, Bits::masked(1 << bit, 0))) {
+            found.push("personality");
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seccomp::{Mode, Profile};
+
+    fn profile(rules: &str) -> Program {
+        let text = format!("arch = \"x86_64\"\ndefault = \"refuse\"\n{rules}");
+        Profile::parse(&text).unwrap().compile().unwrap()
+    }
+
+    #[test]
+    fn strict_keeps_the_never_list() {
+        for arch in Arch::ALL {
+            let program = Profile::builtin(Mode::Strict, arch)
+                .unwrap()
+                .compile()
+                .unwrap();
+            assert_eq!(
+                never_list_violations(&program),
+                Vec::<&str>::new(),
+                "{arch}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_argument_value_that_opens_a_call_is_found() {
+        let program = profile(
+            "[[rule]]\nsyscalls = [\"bpf\"]\naction = \"allow\"\nreason = \"a trap door\"\n\
+             when = [{ arg = 5, width = \"long\", op = \"eq\", value = 0x1badcafe00000000 }]",
+        );
+        assert_eq!(never_list_violations(&program), ["bpf"]);
+    }
+
+    #[test]
+    fn an_allowed_case_is_found() {
+        for (call, found) in [
+            ("prctl", vec!["prctl(PR_SET_SECCOMP)"]),
+            ("personality", vec!["personality"]),
+            ("getpid", vec![]),
+        ] {
+            let program = profile(&format!(
+                "[[rule]]\nsyscalls = [\"{call}\"]\naction = \"allow\"\nreason = \"all of it\""
+            ));
+            assert_eq!(never_list_violations(&program), found);
+        }
+    }
+
+    #[test]
+    fn a_program_without_checks_is_found() {
+        let open = Program::try_from(vec![(6, 0, 0, libc::SECCOMP_RET_ALLOW)]).unwrap();
+        let found = never_list_violations(&open);
+        assert!(found.contains(&"x32 calls"));
+        assert!(found.contains(&"calls of a 32-bit architecture"));
+    }
+
+    #[test]
+    fn every_name_is_a_call_of_some_architecture() {
+        for name in CALLS.iter().chain(CASES.iter().map(|case| &case.call)) {
+            assert!(
+                Arch::ALL.iter().any(|arch| arch.number(name).is_some()),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What a filter means: rules per system call, conditions on arguments, actions.
+
+use std::collections::BTreeMap;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::arch::Arch;
+use super::document::ProfileError;
+
+/// The profiles that a policy can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The serve loop, memory and threads.
+    Strict,
+}
+
+/// Which system calls one process may make, and what the others get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    pub(super) arch: Arch,
+    pub(super) default: Action,
+    /// By number; per call the first rule that matches decides.
+    pub(super) rules: BTreeMap<u32, Vec<Rule>>,
+}
+
+/// What happens to one system call where its arguments meet all conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// All must hold; empty: whatever the arguments are.
+    pub conditions: Vec<Condition>,
+    /// What happens.
+    pub action: Action,
+    /// Why the rule stands in the profile.
+    pub reason: String,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The kernel runs it, nobody hears of it.
+    Allow,
+    /// The listener hears of it; it goes on while the plugin loads, and is refused later.
+    NotifyLoading,
+    /// The listener hears of it and refuses it with EPERM.
+    Refuse,
+    /// The listener hears of it and kills.
+    Kill,
+    /// The kernel refuses it so; not a denial, nobody hears of it.
+    Errno(Errno),
+}
+
+/// A test of one argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// Index of the argument, 0 to 5.
+    pub arg: u8,
+    /// How much of the register the kernel reads.
+    pub width: Width,
+    /// The comparison.
+    pub op: Op,
+    /// What the argument is compared with, unsigned.
+    pub value: u64,
+}
+
+/// How much of an argument's register the kernel reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Width {
+    /// The low 32 bits.
+    Int,
+    /// All 64.
+    Long,
+}
+
+/// A comparison, unsigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Le,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Ge,
+    /// `argument & mask == value`.
+    MaskedEq(u64),
+}
+
+impl Profile {
+    /// The profile of a mode.
+    ///
+    /// # Errors
+    /// What is wrong with the file, which the tests of this crate rule out.
+    pub fn builtin(mode: Mode, arch: Arch) -> Result<Profile, ProfileError> {
+        Profile::parse(match (mode, arch) {
+            (Mode::Strict, Arch::X86_64) => include_str!("../../profiles/strict.x86_64.toml"),
+            (Mode::Strict, Arch::Aarch64) => include_str!("../../profiles/strict.aarch64.toml"),
+        })
+    }
+
+    /// The profile of init, pid 1 of a worker's namespaces.
+    ///
+    /// # Errors
+    /// As [`Profile::builtin`].
+    pub fn init(arch: Arch) -> Result<Profile, ProfileError> {
+        Profile::parse(match arch {
+            Arch::X86_64 => include_str!("../../profiles/init.x86_64.toml"),
+            Arch::Aarch64 => include_str!("../../profiles/init.aarch64.toml"),
+        })
+    }
+
+    /// The architecture that the profile is for.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// What happens to a call of this architecture.
+    #[must_use]
+    pub fn action(&self, number: u32, args: &[u64; 6]) -> Action {
+        if self.arch.syscall(number).is_none() {
+            return Action::Errno(Errno::ENOSYS);
+        }
+        self.rule(number, args)
+            .map_or(self.default, |rule| rule.action)
+    }
+
+    /// The rule that decides about a call; none: the default does.
+    #[must_use]
+    pub fn rule(&self, number: u32, args: &[u64; 6]) -> Option<&Rule> {
+        self.rules
+            .get(&number)?
+            .iter()
+            .find(|rule| rule.matches(args))
+    }
+}
+
+impl Rule {
+    fn matches(&self, args: &[u64; 6]) -> bool {
+        self.conditions
+            .iter()
+            .all(|condition| condition.holds(args))
+    }
+}
+
+impl Condition {
+    fn holds(&self, args: &[u64; 6]) -> bool {
+        let register = args[usize::from(self.arg)];
+        let argument = match self.width {
+            Width::Int => register & u64::from(u32::MAX),
+            Width::Long => register,
+        };
+        match self.op {
+            Op::Eq => argument == self.value,
+            Op::Ne => argument != self.value,
+            Op::Lt => argument < self.value,
+            Op::Le => argument <= self.value,
+            Op::Gt => argument > self.value,
+            Op::Ge => argument >= self.value,
+            Op::MaskedEq(mask) => argument & mask == self.value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_ARGS: [u64; 6] = [0; 6];
+
+    fn strict(call: &str, args: [u64; 6]) -> Action {
+        let profile = Profile::builtin(Mode::Strict, Arch::X86_64).unwrap();
+        profile.action(Arch::X86_64.number(call).unwrap(), &args)
+    }
+
+    #[test]
+    fn an_unnamed_call_is_refused() {
+        for call in [
+            "socket", "connect", "execve", "execveat", "fork", "vfork", "kill", "open",
+        ] {
+            assert_eq!(strict(call, NO_ARGS), Action::Refuse, "{call}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_number_is_enosys() {
+        let profile = Profile::builtin(Mode::Strict, Arch::X86_64).unwrap();
+        for number in [9999, 400, u32::MAX, 0x4000_0000] {
+            assert_eq!(
+                profile.action(number, &NO_ARGS),
+                Action::Errno(Errno::ENOSYS)
+            );
+        }
+    }
+
+    #[test]
+    fn an_int_is_compared_on_its_low_half_and_a_long_on_both() {
+        let high = 1 << 32;
+        assert_eq!(strict("prctl", [high | 22, 0, 0, 0, 0, 0]), Action::Kill);
+        assert_eq!(
+            strict("ioctl", [0, high | 0x5412, 0, 0, 0, 0]),
+            Action::Refuse
+        );
+        assert_eq!(strict("clone", [0x3d_0f00, 0, 0, 0, 0, 0]), Action::Allow);
+        assert_eq!(
+            strict("clone", [high | 0x3d_0f00, 0, 0, 0, 0, 0]),
+            Action::Refuse
+        );
+    }
+
+    #[test]
+    fn code_is_mapped_while_loading_alone_and_never_writable() {
+        let mmap = |prot, flags| strict("mmap", [0, 4096, prot, flags, 3, 0]);
+        assert_eq!(mmap(3, 0x22), Action::Allow);
+        assert_eq!(mmap(5, 0x02), Action::NotifyLoading);
+        assert_eq!(mmap(5, 0x22), Action::Refuse);
+        assert_eq!(mmap(7, 0x02), Action::Refuse);
+        assert_eq!(strict("mprotect", [0, 4096, 5, 0, 0, 0]), Action::Refuse);
+    }
+}

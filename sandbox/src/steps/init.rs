@@ -1,0 +1,351 @@
+//! Pid 1 of a worker's pid namespace: builds the root, forks the worker, drops all
+//! that it has, waits, and reports how the worker ended.
+//!
+//! Runs in a fork of the launcher and never returns into it. Nothing
+//! plugin-supplied is ever read or mapped here.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::process::{
+    DumpableBehavior, Signal, WaitOptions, set_dumpable_behavior, set_parent_process_death_signal,
+    setsid, waitpid,
+};
+use rustix::thread::set_no_new_privs;
+
+use super::{Status, fds};
+use crate::capabilities;
+use crate::launch::Step;
+use crate::mounts::Root;
+use crate::plan::{Ids, Plan};
+use crate::seccomp::Program;
+use crate::sys::clone::{Fork, exit_now, fork_single};
+use crate::sys::process::{close_from, place_fd};
+use crate::weaken::{Weakened, off};
+
+/// What init was given, all inherited through the fork.
+pub(crate) struct Inherited<'a> {
+    pub(crate) plan: &'a Plan,
+    /// Reads one byte once the id maps are written; hangs up when the launcher dies.
+    pub(crate) release: OwnedFd,
+    pub(crate) status: Status,
+    /// Takes the worker's wait status, the 8-byte report.
+    pub(crate) report: OwnedFd,
+    pub(crate) base: OwnedFd,
+    pub(crate) image: OwnedFd,
+    pub(crate) devices: Vec<OwnedFd>,
+    pub(crate) ipc: BorrowedFd<'a>,
+    pub(crate) stdout: BorrowedFd<'a>,
+    pub(crate) stderr: BorrowedFd<'a>,
+    pub(crate) lockdown: BorrowedFd<'a>,
+    pub(crate) program: BorrowedFd<'a>,
+    /// Init's own filter, compiled once for all.
+    pub(crate) filter: &'a Program,
+}
+
+/// The host's `/proc`, kept past the pivot for what only its files can do.
+struct OldProc {
+    folder: OwnedFd,
+    /// Opened for writing in init's user namespace, whose limit it sets.
+    namespace_limit: OwnedFd,
+}
+
+/// Runs init to its end.
+pub(crate) fn run(inherited: Inherited<'_>) -> ! {
+    let status = &inherited.status;
+    become_pid_1(&inherited);
+    let proc = status.step(Step::Propagation, || {
+        crate::sys::mount::make_private_recursive()?;
+        OldProc::open()
+    });
+    build_root(&inherited);
+    status.step(Step::Hostname, || {
+        Ok(rustix::system::sethostname(b"cordon")?)
+    });
+    status.step(Step::NamespaceLimit, || proc.leave_one_namespace());
+    match status.step(Step::Fork, fork_single) {
+        Fork::Child => become_worker(&inherited, &proc),
+        Fork::Parent { pid, .. } => {
+            if lock_down(&inherited).is_err() {
+                exit_now(1);
+            }
+            guard(pid)
+        }
+    }
+}
+
+fn become_pid_1(inherited: &Inherited<'_>) {
+    let status = &inherited.status;
+    status.step(Step::Release, || {
+        let mut byte = [0];
+        match rustix::io::read(&inherited.release, &mut byte)? {
+            1 => Ok(()),
+            _ => Err(io::Error::from_raw_os_error(libc::EPIPE)),
+        }
+    });
+    status.step(Step::Session, || Ok(setsid().map(drop)?));
+    // Before any mount: a file system made under unmapped ids is EOVERFLOW to its owner.
+    status.step(Step::Ids, || set_ids(inherited.plan.ids));
+    status.step(Step::ParentWatch, || {
+        // Setting ids clears it, hence the order.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        let mut poll = [rustix::event::PollFd::new(
+            &inherited.release,
+            rustix::event::PollFlags::IN,
+        )];
+        rustix::event::poll(&mut poll, Some(&rustix::time::Timespec::default()))?;
+        // The launcher died before the signal was armed.
+        if poll[0].revents().contains(rustix::event::PollFlags::HUP) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        Ok(())
+    });
+    // Now, not at clone: only here is every group joined, so that the worker's own
+    // group is the root of what it could ever see.
+    status.step(Step::CgroupNamespace, || {
+        Ok(unshare(CloneFlags::CLONE_NEWCGROUP)?)
+    });
+}
+
+fn set_ids(ids: Ids) -> io::Result<()> {
+    if off(Weakened::Ids) {
+        return Ok(());
+    }
+    if let Ids::Mapped(_) = ids {
+        rustix::thread::set_thread_groups(&[])?;
+    }
+    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+}
+
+fn build_root(inherited: &Inherited<'_>) {
+    let (status, plan) = (&inherited.status, inherited.plan);
+    let root = status.step(Step::RootMount, || Root::new(plan.root));
+    status.step(Step::AttachImages, || {
+        root.attach_images(inherited.base.as_fd(), inherited.image.as_fd())
+    });
+    status.step(Step::Devices, || root.attach_devices(&inherited.devices));
+    if let Some(caps) = plan.tmp {
+        status.step(Step::Tmp, || root.attach_tmp(caps));
+    }
+    #[cfg(feature = "weaken")]
+    if off(Weakened::Root) {
+        status.step(Step::RootMount, || host_files(&root));
+    }
+    status.step(Step::Pivot, || root.enter());
+}
+
+/// Lays the host's folders into the private root.
+#[cfg(feature = "weaken")]
+fn host_files(root: &Root) -> io::Result<()> {
+    for folder in [c"etc", c"bin", c"sbin", c"root", c"var", c"proc"] {
+        let path = format!("/{}", folder.to_string_lossy());
+        let flags = rustix::mount::OpenTreeFlags::OPEN_TREE_CLONE
+            | rustix::mount::OpenTreeFlags::AT_RECURSIVE;
+        let Ok(mount) = rustix::mount::open_tree(rustix::fs::CWD, path, flags) else {
+            continue;
+        };
+        rustix::fs::mkdirat(root.fd(), folder, Mode::from_raw_mode(0o755))?;
+        crate::mounts::attach(mount.as_fd(), root.fd(), folder)?;
+    }
+    Ok(())
+}
+
+impl OldProc {
+    fn open() -> io::Result<OldProc> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = open(c"/proc", flags, Mode::empty())?;
+        let write = OFlags::WRONLY | OFlags::CLOEXEC;
+        let limit = openat(
+            &folder,
+            c"sys/user/max_user_namespaces",
+            write,
+            Mode::empty(),
+        )?;
+        Ok(OldProc {
+            folder,
+            namespace_limit: limit,
+        })
+    }
+
+    /// The worker's nested namespace takes the one slot; it can make none itself, since
+    /// the limit counts for everything below.
+    fn leave_one_namespace(&self) -> io::Result<()> {
+        // Without a user namespace of init's own this would be the host's limit.
+        if off(Weakened::Ids) {
+            return Ok(());
+        }
+        write_all(self.namespace_limit.as_fd(), b"1")
+    }
+
+    fn write(&self, file: &CStr, content: &[u8]) -> io::Result<()> {
+        let file = openat(
+            &self.folder,
+            file,
+            OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        write_all(file.as_fd(), content)
+    }
+}
+
+fn write_all(fd: BorrowedFd<'_>, content: &[u8]) -> io::Result<()> {
+    // Files of /proc take a value in one write or not at all.
+    match rustix::io::write(fd, content)? {
+        length if length == content.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+fn become_worker(inherited: &Inherited<'_>, proc: &OldProc) -> ! {
+    let status = &inherited.status;
+    status.step(Step::NestedUser, || nest(proc));
+    // Only here: entering a user namespace refills every set.
+    status.step(Step::SealCapabilities, || {
+        if off(Weakened::Capabilities) {
+            Ok(())
+        } else {
+            capabilities::seal()
+        }
+    });
+    status.step(Step::DropCapabilities, || {
+        if off(Weakened::Capabilities) {
+            Ok(())
+        } else {
+            capabilities::drop_all()
+        }
+    });
+    status.step(Step::ProveConfined, prove_confined);
+    let arguments = [c"cordon-worker", c"worker"];
+    let environment = environment(inherited.plan);
+    status.step(Step::FdSweep, || hand_over(inherited));
+    let program = fd(fds::PROGRAM);
+    let error = nix::unistd::execveat(
+        program,
+        c"",
+        &arguments,
+        &environment,
+        nix::fcntl::AtFlags::AT_EMPTY_PATH,
+    );
+    status_at_exec(error.err().unwrap_or(nix::errno::Errno::EIO));
+    exit_now(1)
+}
+
+/// The nested user namespace: the worker holds no capability over the namespaces that
+/// own its mounts and its network.
+fn nest(proc: &OldProc) -> io::Result<()> {
+    if off(Weakened::Ids) {
+        return Ok(());
+    }
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    // The maps of an undumpable process belong to root of the host.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    proc.write(c"self/setgroups", b"deny")?;
+    proc.write(c"self/uid_map", b"0 0 1")?;
+    proc.write(c"self/gid_map", b"0 0 1")?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// With the one slot taken, a further user namespace must be refused for lack of
+/// slots; any other answer means that the limit isn't what we think it is.
+fn prove_confined() -> io::Result<()> {
+    if off(Weakened::Ids) || off(Weakened::Capabilities) {
+        return Ok(());
+    }
+    match unshare(CloneFlags::CLONE_NEWUSER) {
+        Err(nix::errno::Errno::ENOSPC) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(()) => Err(io::Error::from_raw_os_error(libc::EEXIST)),
+    }
+}
+
+fn environment(plan: &Plan) -> Vec<CString> {
+    #[allow(unused_mut)]
+    let mut list: Vec<CString> = plan
+        .environment
+        .iter()
+        .filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok())
+        .collect();
+    #[cfg(feature = "weaken")]
+    if let Ok(value) = std::env::var(crate::weaken::VARIABLE) {
+        list.extend(CString::new(format!("{}={value}", crate::weaken::VARIABLE)).ok());
+    }
+    list
+}
+
+/// Puts what the worker may have at its fixed numbers and closes all else.
+fn hand_over(inherited: &Inherited<'_>) -> io::Result<()> {
+    let null = open(
+        c"/dev/null",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let sources = [
+        (null.as_fd(), fds::STDIN),
+        (inherited.stdout, fds::STDOUT),
+        (inherited.stderr, fds::STDERR),
+        (inherited.ipc, fds::IPC),
+        (inherited.lockdown, fds::LOCKDOWN),
+        (inherited.status.as_fd(), fds::STATUS),
+        (inherited.program, fds::PROGRAM),
+    ];
+    // First out of the way, so that no source is overwritten before it is placed.
+    let mut lifted = Vec::with_capacity(sources.len());
+    for (source, number) in sources {
+        lifted.push((rustix::io::fcntl_dupfd_cloexec(source, 64)?, number));
+    }
+    for (source, number) in &lifted {
+        place_fd(source.as_raw_fd(), *number)?;
+    }
+    for number in [fds::STATUS, fds::PROGRAM] {
+        rustix::io::fcntl_setfd(fd(number), rustix::io::FdFlags::CLOEXEC)?;
+    }
+    // The numbers above are all closed here; their owners never run again.
+    std::mem::forget(lifted);
+    std::mem::forget(null);
+    close_from(fds::PROGRAM as u32 + 1)
+}
+
+fn fd(number: i32) -> BorrowedFd<'static> {
+    crate::sys::process::borrow_placed(number)
+}
+
+fn status_at_exec(errno: nix::errno::Errno) {
+    if let Ok(pipe) = crate::sys::process::inherited_fd(fds::STATUS) {
+        Status::new(pipe).write(Step::Exec, errno as i32);
+    }
+}
+
+/// Waits for the worker, reports its wait status, and ends; the kernel then kills
+/// whatever else lives in the pid namespace.
+fn guard(worker: u32) -> ! {
+    loop {
+        match waitpid(None, WaitOptions::empty()) {
+            Ok(Some((pid, wait))) if pid.as_raw_nonzero().get() as u32 == worker => {
+                let mut bytes = [0; 8];
+                bytes[..4].copy_from_slice(&worker.to_le_bytes());
+                bytes[4..].copy_from_slice(&wait.as_raw().to_le_bytes());
+                // With nobody to read it the supervisor is gone.
+                let _ = rustix::io::write(fd(0), &bytes);
+                exit_now(0)
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => exit_now(1),
+        }
+    }
+}
+
+/// Leaves init with the report pipe, at number 0, and with waiting and exiting.
+fn lock_down(inherited: &Inherited<'_>) -> io::Result<()> {
+    place_fd(inherited.report.as_raw_fd(), 0)?;
+    close_from(1)?;
+    capabilities::seal()?;
+    capabilities::drop_all()?;
+    set_no_new_privs(true)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    inherited.filter.install()
+}

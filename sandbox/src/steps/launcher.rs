@@ -1,0 +1,437 @@
+//! The launcher: a small, single-threaded process that holds whatever privilege there
+//! is, takes plans from the supervisor, and outlives it just long enough to clean up.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::instance::{Channels, Instance, Phase, Stock};
+use crate::cgroup::{Layout, Parent, RemoveError};
+use crate::codec;
+use crate::image::Image;
+use crate::launch::{Answer, Cause, Failure, Request, Step};
+use crate::mounts::open_devices;
+use crate::plan::{Ceiling, CeilingError, ImageKey, Plan};
+use crate::sys::socket::{MAX_FDS, receive};
+
+/// How often a group that is still busy is tried again.
+const RETRY: Duration = Duration::from_millis(2);
+/// How long a dying launcher waits for its workers' groups.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// The most images kept.
+const MAX_IMAGES: usize = 4096;
+
+/// Why a launcher can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LauncherError {
+    /// The socket to the supervisor.
+    #[error("socket to the supervisor: {0}")]
+    Socket(#[source] io::Error),
+    /// The first message isn't the one that starts a launcher.
+    #[error("the supervisor's first message doesn't start a launcher")]
+    NotStarted,
+    /// What every launch needs can't be had here.
+    #[error("{0}")]
+    Stock(String),
+}
+
+/// Serves the supervisor at the other end of `socket` until either ends, then kills
+/// every worker and removes every group.
+///
+/// # Errors
+/// [`LauncherError`], before any worker was made.
+pub fn run(socket: OwnedFd) -> Result<(), LauncherError> {
+    // A session of its own: the terminal's Ctrl-C is the supervisor's business.
+    let _ = rustix::process::setsid();
+    let mut launcher = match start(&socket) {
+        Ok(launcher) => launcher,
+        Err(error) => {
+            let refusal = codec::encode(&Answer::Refused(error.to_string())).unwrap_or_default();
+            let _ = send(socket.as_fd(), &refusal, &[]);
+            return Err(error);
+        }
+    };
+    rustix::io::ioctl_fionbio(&socket, true).map_err(|e| LauncherError::Socket(e.into()))?;
+    launcher.answer(&Answer::Started, Vec::new());
+    while launcher.turn(&socket) {}
+    launcher.end();
+    Ok(())
+}
+
+struct Launcher {
+    stock: Stock,
+    ceiling: Ceiling,
+    supervisor: OwnedFd,
+    images: HashMap<ImageKey, Image>,
+    instances: BTreeMap<u64, Instance>,
+    outbox: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    /// Held as long as any worker may run under an id of the range.
+    _uid_lock: OwnedFd,
+}
+
+fn start(socket: &OwnedFd) -> Result<Launcher, LauncherError> {
+    let (request, fds) = next_request(socket.as_fd())
+        .map_err(LauncherError::Socket)?
+        .ok_or(LauncherError::NotStarted)?;
+    let Request::Start {
+        ceiling,
+        base,
+        init_filter,
+    } = request
+    else {
+        return Err(LauncherError::NotStarted);
+    };
+    if fds.len() != base.len() + 3 {
+        return Err(LauncherError::NotStarted);
+    }
+    let mut fds = fds.into_iter();
+    let (Some(supervisor), Some(program), Some(uid_lock)) = (fds.next(), fds.next(), fds.next())
+    else {
+        return Err(LauncherError::NotStarted);
+    };
+    let stock = |what: &str, error: &dyn std::fmt::Display| {
+        LauncherError::Stock(format!("{what}: {error}"))
+    };
+    let base = Image::build(base.into_iter().zip(fds).collect())
+        .map_err(|error| stock("image of the worker's libraries", &error))?;
+    let devices = open_devices().map_err(|error| stock("/dev of the host", &error))?;
+    let layout = Layout::detect().map_err(|error| stock("cgroups", &error))?;
+    let parent = Parent::create(&layout, &ceiling.cgroup_below, &ceiling.cgroup_name)
+        .map_err(|error| stock("cgroups", &error))?;
+    Ok(Launcher {
+        stock: Stock {
+            program,
+            base,
+            devices,
+            parent,
+            init_filter,
+        },
+        ceiling,
+        supervisor,
+        images: HashMap::new(),
+        instances: BTreeMap::new(),
+        outbox: VecDeque::new(),
+        _uid_lock: uid_lock,
+    })
+}
+
+impl Launcher {
+    /// Waits for something to happen and handles it; `false` when it is time to end.
+    fn turn(&mut self, socket: &OwnedFd) -> bool {
+        let mut interest = PollFlags::IN;
+        if !self.outbox.is_empty() {
+            interest |= PollFlags::OUT;
+        }
+        let mut polled = vec![
+            PollFd::new(&self.supervisor, PollFlags::IN),
+            PollFd::from_borrowed_fd(socket.as_fd(), interest),
+        ];
+        let mut ids = Vec::new();
+        let mut busy = false;
+        for (id, instance) in &self.instances {
+            busy |= matches!(instance.phase, Phase::Reaped);
+            if !matches!(instance.phase, Phase::Reaped) {
+                ids.push(*id);
+                polled.push(PollFd::new(&instance.init, PollFlags::IN));
+            }
+            if let Some(pipe) = instance.status_pipe() {
+                ids.push(*id);
+                polled.push(PollFd::from_borrowed_fd(pipe, PollFlags::IN));
+            }
+        }
+        let timeout = busy.then(|| rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(RETRY.subsec_nanos()),
+        });
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+        let ready: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
+        drop(polled);
+        if !ready[0].is_empty() {
+            return false;
+        }
+        let mut due: Vec<u64> = ids
+            .iter()
+            .zip(&ready[2..])
+            .filter(|(_, r)| !r.is_empty())
+            .map(|(id, _)| *id)
+            .collect();
+        due.dedup();
+        due.into_iter().for_each(|id| self.advance(id));
+        self.bury();
+        let alive = ready[1].is_empty() || self.serve(socket, ready[1]);
+        self.flush(socket);
+        alive
+    }
+
+    fn serve(&mut self, socket: &OwnedFd, ready: PollFlags) -> bool {
+        if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            match next_request(socket.as_fd()) {
+                Ok(Some((request, fds))) => self.handle(request, fds),
+                // A supervisor that says what no supervisor says is a captured one.
+                Ok(None) => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn handle(&mut self, request: Request, fds: Vec<OwnedFd>) {
+        match request {
+            Request::Start { .. } => {}
+            Request::Image { key, files } => {
+                let answer = match self.image(key, files, fds) {
+                    Ok(()) => Answer::Image(key),
+                    Err(failure) => Answer::ImageFailed(key, failure),
+                };
+                self.answer(&answer, Vec::new());
+            }
+            Request::Launch { id, plan } => {
+                if let Err(failure) = self.launch(id, &plan, fds) {
+                    self.answer(&Answer::LaunchFailed(id, failure), Vec::new());
+                }
+            }
+            Request::Kill { id } => {
+                if let Some(instance) = self.instances.get(&id) {
+                    instance.kill();
+                }
+            }
+            Request::Freeze { id, frozen } => {
+                if let Some(instance) = self.instances.get(&id) {
+                    // A group that is gone already can't run either.
+                    let _ = if frozen {
+                        instance.leaf.freeze()
+                    } else {
+                        instance.leaf.thaw()
+                    };
+                }
+            }
+            Request::Evict { key } => drop(self.images.remove(&key)),
+        }
+    }
+
+    fn image(
+        &mut self,
+        key: ImageKey,
+        files: Vec<String>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        if self.images.contains_key(&key) {
+            return Ok(());
+        }
+        if files.len() != fds.len() || self.images.len() >= MAX_IMAGES {
+            return Err(refused(
+                Step::Image,
+                "files and fds differ in number, or too many images",
+            ));
+        }
+        let image = Image::build(files.into_iter().zip(fds).collect())
+            .map_err(|error| Failure::errno(Step::Image, &error))?;
+        self.images.insert(key, image);
+        Ok(())
+    }
+
+    fn launch(&mut self, id: u64, plan: &Plan, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+        let ceiling = |error| Failure {
+            step: Step::Ceiling,
+            cause: Cause::Ceiling(error),
+        };
+        self.ceiling.check(plan).map_err(ceiling)?;
+        if self.instances.len() >= self.ceiling.workers {
+            return Err(ceiling(CeilingError::Workers(self.instances.len())));
+        }
+        let taken = self
+            .instances
+            .values()
+            .any(|instance| instance.name == plan.name);
+        if taken || self.instances.contains_key(&id) {
+            return Err(ceiling(CeilingError::Taken(plan.name.clone())));
+        }
+        let image = self
+            .images
+            .get(&plan.image)
+            .ok_or_else(|| refused(Step::Image, "no image of that name was built"))?;
+        let Ok([ipc, stdout, stderr]) = <[OwnedFd; 3]>::try_from(fds) else {
+            return Err(refused(Step::Ceiling, "a launch takes three fds"));
+        };
+        let channels = Channels {
+            ipc,
+            stdout,
+            stderr,
+        };
+        let instance = Instance::start(&self.stock, image, plan, channels)?;
+        self.instances.insert(id, instance);
+        Ok(())
+    }
+
+    /// Something happened to a worker: init went on, or ended.
+    fn advance(&mut self, id: u64) {
+        let Some(instance) = self.instances.get_mut(&id) else {
+            return;
+        };
+        if let Phase::Starting { status, .. } = &instance.phase
+            && instance.progress.read(status.as_fd())
+        {
+            self.started(id);
+        }
+        if let Some(instance) = self.instances.get_mut(&id)
+            && instance.reap()
+        {
+            instance.leaf.kill().ok();
+        }
+    }
+
+    /// The status pipe ended: the worker was executed, or it failed.
+    fn started(&mut self, id: u64) {
+        let Some(instance) = self.instances.get_mut(&id) else {
+            return;
+        };
+        let executed = instance
+            .progress
+            .stages
+            .iter()
+            .any(|stage| stage.step == Step::FdSweep);
+        if instance.progress.failure.is_some() || !executed {
+            instance.kill();
+            // Still to be reaped and buried; until then it counts as starting.
+            instance.phase = Phase::Running { _release: None };
+            instance.progress.failure.get_or_insert(Failure {
+                step: instance
+                    .progress
+                    .stages
+                    .last()
+                    .map_or(Step::Release, |stage| stage.step),
+                cause: Cause::Vanished,
+            });
+            return;
+        }
+        instance.progress.done(Step::Exec);
+        let previous = std::mem::replace(&mut instance.phase, Phase::Running { _release: None });
+        if let Phase::Starting { _release, .. } = previous {
+            instance.phase = Phase::Running {
+                _release: Some(_release),
+            };
+        }
+        let answer = Answer::Launched {
+            id,
+            applied: instance.leaf.applied().clone(),
+            directories: instance.leaf.describe(),
+            stages: instance.progress.stages.clone(),
+        };
+        let mut fds = Vec::new();
+        let shared = instance
+            .init
+            .try_clone()
+            .into_iter()
+            .chain(instance.report.take());
+        fds.extend(shared);
+        fds.extend(
+            instance
+                .leaf
+                .directories()
+                .into_iter()
+                .filter_map(|d| d.try_clone_to_owned().ok()),
+        );
+        self.answer(&answer, fds);
+    }
+
+    /// Removes the groups of reaped workers and tells the supervisor.
+    fn bury(&mut self) {
+        let reaped = |(id, instance): (&u64, &Instance)| {
+            matches!(instance.phase, Phase::Reaped).then_some(*id)
+        };
+        for id in self.instances.iter().filter_map(reaped).collect::<Vec<_>>() {
+            let Some(instance) = self.instances.get_mut(&id) else {
+                continue;
+            };
+            let events = instance.leaf.events().ok();
+            if let Err(RemoveError::Busy(_)) = instance.leaf.remove() {
+                let _ = instance.leaf.kill();
+                continue;
+            }
+            let Some(instance) = self.instances.remove(&id) else {
+                continue;
+            };
+            let answer = match instance.progress.failure {
+                Some(failure) => Answer::LaunchFailed(id, failure),
+                None => Answer::Gone { id, events },
+            };
+            self.answer(&answer, Vec::new());
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer, fds: Vec<OwnedFd>) {
+        if let Ok(bytes) = codec::encode(answer) {
+            self.outbox.push_back((bytes, fds));
+        }
+    }
+
+    /// Never blocks: a supervisor that doesn't read must not keep us from its pidfd.
+    fn flush(&mut self, socket: &OwnedFd) {
+        while let Some((bytes, fds)) = self.outbox.front() {
+            let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+            match send(socket.as_fd(), bytes, &borrowed) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // A socket that fails is noticed at the next poll.
+                _ => drop(self.outbox.pop_front()),
+            }
+        }
+    }
+
+    /// Kills all workers and removes all groups.
+    fn end(mut self) {
+        let deadline = Instant::now() + FAREWELL;
+        while !self.instances.is_empty() && Instant::now() < deadline {
+            for instance in self.instances.values_mut() {
+                instance.kill();
+                instance.reap();
+            }
+            self.bury();
+            std::thread::sleep(RETRY);
+        }
+        while self.stock.parent.remove().is_err() && Instant::now() < deadline {
+            std::thread::sleep(RETRY);
+        }
+    }
+}
+
+fn refused(step: Step, why: &str) -> Failure {
+    Failure {
+        step,
+        cause: Cause::Request(why.to_owned()),
+    }
+}
+
+/// The next request; `None` at the end of the socket and for what isn't a request.
+fn next_request(socket: BorrowedFd<'_>) -> io::Result<Option<(Request, Vec<OwnedFd>)>> {
+    let mut buffer = vec![0; codec::MAX_MESSAGE];
+    let received = receive(socket, &mut buffer, MAX_FDS)?;
+    if received.bytes == 0 || received.truncated {
+        return Ok(None);
+    }
+    Ok(codec::decode(&buffer[..received.bytes])
+        .ok()
+        .map(|request| (request, received.fds)))
+}
+
+/// Sends one SEQPACKET message with fds.
+///
+/// # Errors
+/// `WouldBlock` on a full non-blocking socket, else the kernel's errno.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::from_raw_os_error(libc::E2BIG));
+    }
+    let flags = SendFlags::NOSIGNAL;
+    Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags).map(drop)?)
+}

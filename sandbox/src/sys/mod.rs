@@ -1,0 +1,11 @@
+//! Kernel interfaces that no safe crate offers, one thin wrapper each.
+//!
+//! All `unsafe` of this crate stands here. Numbers and layouts are the kernel's
+//! user ABI (`include/uapi/linux`), checked by the tests of each module.
+
+pub mod clone;
+pub mod mount;
+pub mod pidfd;
+pub mod process;
+pub mod seccomp;
+pub mod socket;

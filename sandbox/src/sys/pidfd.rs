@@ -1,0 +1,93 @@
+//! What a pidfd tells of its process after the process is gone.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// `struct pidfd_info`, version 0 (64 bytes, Linux 6.13).
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroupid: u64,
+    pid: u32,
+    tgid: u32,
+    ppid: u32,
+    ruid: u32,
+    rgid: u32,
+    euid: u32,
+    egid: u32,
+    suid: u32,
+    sgid: u32,
+    fsuid: u32,
+    fsgid: u32,
+    exit_code: i32,
+}
+
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+/// `_IOWR(0xff, 11, struct pidfd_info)`.
+const PIDFD_GET_INFO: libc::c_ulong =
+    (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xff << 8) | 11;
+
+/// How the process ended, whoever reaped it: `None` while it isn't reaped yet.
+///
+/// # Errors
+/// `ENOTTY` or `EINVAL` on kernels before 6.15, which keep no exit status.
+pub fn exit_status(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
+    let mut info = PidfdInfo {
+        mask: PIDFD_INFO_EXIT,
+        ..PidfdInfo::default()
+    };
+    // SAFETY: the request encodes the size of `info`, which the kernel fills at most.
+    let result = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    match result {
+        0 if info.mask & PIDFD_INFO_EXIT != 0 => Ok(Some(ExitStatus::from_raw(info.exit_code))),
+        0 => Ok(None),
+        _ => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
+/// The pid behind a pidfd as this process's `/proc` counts it; valid only for as
+/// long as the process lives.
+///
+/// # Errors
+/// What reading `/proc/self/fdinfo` gives, or `ESRCH` once the process is gone.
+pub fn pid(pidfd: impl AsFd) -> io::Result<u32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
+    std::fs::read_to_string(path)?
+        .lines()
+        .find_map(|line| line.strip_prefix("Pid:"))
+        .and_then(|value| value.trim().parse::<u32>().ok())
+        .filter(|pid| *pid != 0)
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    #[test]
+    fn exit_status_outlives_the_process() {
+        let mut child = std::process::Command::new("/bin/sh")
+            .args(["-c", "exit 7"])
+            .spawn()
+            .unwrap();
+        let pidfd = pidfd_open(
+            Pid::from_raw(child.id() as i32).unwrap(),
+            PidfdFlags::empty(),
+        )
+        .unwrap();
+        assert_eq!(pid(&pidfd).unwrap(), child.id());
+        child.wait().unwrap();
+        assert!(pid(&pidfd).is_err());
+        match exit_status(&pidfd) {
+            Ok(status) => assert_eq!(status.unwrap().code(), Some(7)),
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOTTY)),
+        }
+    }
+}

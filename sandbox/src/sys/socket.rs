@@ -1,0 +1,145 @@
+//! Unix sockets: fds, and the sender's pidfd, received with bounds.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+const SO_PASSPIDFD: libc::c_int = 76;
+const SO_PASSRIGHTS: libc::c_int = 83;
+const SCM_PIDFD: libc::c_int = 4;
+
+/// The most fds that one message can carry (`SCM_MAX_FD`).
+pub const MAX_FDS: usize = 253;
+// Room for the fds, a pidfd, and credentials, each with its header.
+const CONTROL_BYTES: usize = 2048;
+
+/// One message, or one piece of a stream.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes written to the caller's buffer; 0 is the end of the stream.
+    pub bytes: usize,
+    /// Received fds, all close-on-exec; those over the caller's bound are closed.
+    pub fds: Vec<OwnedFd>,
+    /// How many fds came, those closed included.
+    pub fds_sent: usize,
+    /// The sending process, where `SO_PASSPIDFD` is on.
+    pub sender: Option<OwnedFd>,
+    /// Whether a message was longer than the buffer.
+    pub truncated: bool,
+}
+
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+/// Receives into `buffer`, keeping at most `max_fds` fds.
+///
+/// # Errors
+/// The kernel's errno, see recvmsg(2).
+pub fn receive(socket: impl AsFd, buffer: &mut [u8], max_fds: usize) -> io::Result<Received> {
+    let mut control = Control([0; CONTROL_BYTES]);
+    let mut iov = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: msghdr is plain data for which all zeroes is a valid value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut iov;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL_BYTES;
+    // SAFETY: header names a buffer and a control buffer that are valid for the
+    // lengths given and outlive the call.
+    let bytes = unsafe {
+        libc::recvmsg(
+            socket.as_fd().as_raw_fd(),
+            &raw mut header,
+            libc::MSG_CMSG_CLOEXEC,
+        )
+    };
+    if bytes < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut received = Received {
+        bytes: bytes as usize,
+        fds: Vec::new(),
+        fds_sent: 0,
+        sender: None,
+        truncated: header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
+    };
+    collect(&header, max_fds, &mut received);
+    Ok(received)
+}
+
+fn collect(header: &libc::msghdr, max_fds: usize, received: &mut Received) {
+    // SAFETY: header was filled by recvmsg; the CMSG macros stay within
+    // msg_controllen, as cmsg(3) defines them.
+    let mut cmsg = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !cmsg.is_null() {
+        // SAFETY: a non-null result of CMSG_FIRSTHDR/NXTHDR is a header that lies whole
+        // in the control buffer, which is aligned for it.
+        let (level, kind, length) =
+            unsafe { ((*cmsg).cmsg_level, (*cmsg).cmsg_type, (*cmsg).cmsg_len) };
+        // SAFETY: CMSG_LEN only computes.
+        let payload = length.saturating_sub(unsafe { libc::CMSG_LEN(0) } as usize);
+        // SAFETY: CMSG_DATA points just behind the header, where the kernel stored
+        // `payload` bytes.
+        let data = unsafe { libc::CMSG_DATA(cmsg) }.cast::<libc::c_int>();
+        for index in 0..payload / size_of::<libc::c_int>() {
+            if level != libc::SOL_SOCKET || !matches!(kind, libc::SCM_RIGHTS | SCM_PIDFD) {
+                break;
+            }
+            // SAFETY: index is within the payload; the kernel makes no promise of
+            // alignment for the array, hence read_unaligned.
+            let raw = unsafe { data.add(index).read_unaligned() };
+            if raw < 0 {
+                continue;
+            }
+            // SAFETY: recvmsg installed this fd for us, and it stands in the buffer once.
+            let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+            if kind == SCM_PIDFD {
+                received.sender = Some(fd);
+            } else {
+                received.fds_sent += 1;
+                if received.fds.len() < max_fds {
+                    received.fds.push(fd);
+                }
+            }
+        }
+        // SAFETY: both arguments are as recvmsg and the macros left them.
+        cmsg = unsafe { libc::CMSG_NXTHDR(header, cmsg) };
+    }
+}
+
+/// Asks the kernel to send the sender's pidfd with each message (Linux 6.5).
+///
+/// # Errors
+/// `ENOPROTOOPT` on older kernels.
+pub fn pass_pidfd(socket: impl AsFd, on: bool) -> io::Result<()> {
+    set_option(socket, SO_PASSPIDFD, on)
+}
+
+/// Whether this socket accepts fds (Linux 6.16).
+///
+/// # Errors
+/// `ENOPROTOOPT` on older kernels.
+pub fn pass_rights(socket: impl AsFd, on: bool) -> io::Result<()> {
+    set_option(socket, SO_PASSRIGHTS, on)
+}
+
+fn set_option(socket: impl AsFd, option: libc::c_int, on: bool) -> io::Result<()> {
+    let value = libc::c_int::from(on);
+    // SAFETY: the value is a valid int for the length given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
