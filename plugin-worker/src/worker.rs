@@ -5,12 +5,14 @@
 //!            ├─► services  the host's functions, for the plugin's call that runs
 //!            ├─► link      the connection: requests in, replies out, host calls in between
 //!            │     ├─► inbox     what came and isn't dealt with yet; no I/O
+//!            │     ├─► batch     which replies go out with one write; no I/O
 //!            │     └─► transport reading with and without waiting
 //!            └─► plugin    (load.rs, or a test's)
 //! ```
 //!
 //! The kernel interface once it serves: `read`, `write`, `recvfrom` without waiting, memory.
 
+mod batch;
 mod inbox;
 mod link;
 mod services;

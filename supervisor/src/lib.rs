@@ -1,1 +1,29 @@
 //! Run untrusted native plugins, each in a confined worker process.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod document;
+pub mod elf;
+pub mod ending;
+pub mod grants;
+mod host;
+pub mod launcher;
+pub mod lifecycle;
+pub mod limits;
+pub mod manifest;
+mod mux;
+pub mod output;
+pub mod package;
+pub mod paths;
+pub mod plugin;
+pub mod program;
+mod regular;
+pub mod supervisor;
+pub mod trust;
+pub mod uids;
+pub mod units;
+pub mod usage;
+pub mod violations;
+pub mod worker;
+
+pub use supervisor::{Builder, Call, CallError, LoadError, PluginStatus, StartError, Supervisor};

@@ -1,2 +1,11 @@
-//! Entry point.
-fn main() {}
+//! `cordon`: runs untrusted plugins from the command line. A thin user of the library.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,1 +1,29 @@
-//! Integration and hostile tests of Cordon.
+//! Integration and hostile tests of Cordon, and what they share: plugins to load, and
+//! `cordon` as a person runs it.
+
+pub mod command;
+pub mod plugins;
+pub mod report;
+
+use std::path::PathBuf;
+
+/// The folder of the build that this test belongs to: `target/debug` or the like.
+///
+/// # Panics
+/// Where Cargo doesn't lay tests out as `PROFILE/deps/TEST`.
+#[must_use]
+pub fn build_folder() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_else(|error| panic!("own path: {error}"));
+    match test.parent().and_then(|deps| deps.parent()) {
+        Some(folder) => folder.to_owned(),
+        None => panic!("{} is not in a build folder", test.display()),
+    }
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}

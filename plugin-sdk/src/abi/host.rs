@@ -1,12 +1,16 @@
 //! The host's side: calling a plugin through its table, with a Rust type for the host's functions.
 
+mod callbacks;
+
 use std::ffi::c_void;
-use std::mem::size_of;
 use std::ptr;
 
 use super::export::{Exported, Offers};
-use super::sink::{Reply, collect};
-use super::{Bytes, Context, Host, Plugin, Sink, Status, VERSION, export};
+use super::sink::collect;
+use super::{Bytes, Context, Plugin, Sink, Status, export};
+
+/// Feature bits of the ABI that this host has.
+pub const FEATURES: u64 = 0;
 
 /// What a host does for a plugin in one call. No panic may leave these: it would abort the process.
 pub trait Services {
@@ -64,6 +68,11 @@ pub struct Instance {
     reply_limit: usize,
 }
 
+// SAFETY, for every call through the table below: the function is the table's own for that slot, and
+// by the promise to `from_table` what the header describes. It gets what the header demands of a
+// host: a context and a sink that are alive until it returns, byte strings and places for single
+// results that are borrowed or local here, and the instance between `create` and `destroy`, which
+// `self` stands for, on the one thread that a type with a raw pointer stays on.
 impl Instance {
     /// Makes an instance of a type of this process; replies beyond `reply_limit` bytes are refused.
     /// The text of an error is in `error`.
@@ -78,27 +87,49 @@ impl Instance {
         error: &mut Vec<u8>,
     ) -> Result<Self, Status> {
         let table = export::table::<E>(offers);
+        // SAFETY: a whole table of this very version without required features, whose functions are
+        // those of `export`, written to the header and part of this program.
+        unsafe { Self::from_table(table, caller, config, reply_limit, error) }
+    }
+
+    /// Makes an instance through a plugin's table; without a `create` there is nothing to do.
+    /// Replies beyond `reply_limit` bytes are refused. The text of an error is in `error`.
+    ///
+    /// # Errors
+    /// The status of `create`; there is no instance to destroy then.
+    ///
+    /// # Safety
+    /// - Each function of `table` is absent or does what `cordon_plugin.h` demands of a plugin for
+    ///   that slot; in particular it uses what it is given only until it returns. A table that was
+    ///   published by a plugin is copied by [`table::read`](super::table::read), which leaves absent
+    ///   what the plugin's version doesn't have.
+    /// - `table.abi` has this host's [`MAJOR`](super::MAJOR), and `table.required_features` no bit
+    ///   outside [`FEATURES`].
+    /// - The functions stay mapped while the instance lives.
+    pub unsafe fn from_table(
+        table: Plugin,
+        caller: &Caller<'_>,
+        config: &[u8],
+        reply_limit: usize,
+        error: &mut Vec<u8>,
+    ) -> Result<Self, Status> {
         let mut raw = ptr::null_mut();
-        let status = caller.enter(|context| {
-            collect(error, reply_limit, |sink| {
-                let Some(create) = table.create else {
-                    return Status::OK;
-                };
-                // SAFETY: here and below, the function is one of `export`, whose demands are the
-                // header's: a context, bytes and a sink that live until it returns, and an instance
-                // between `create` and `destroy`, which `self` stands for.
-                unsafe { create(context, Bytes::new(config), &raw mut raw, sink) }
-            })
-        });
-        if status == Status::OK {
-            Ok(Self {
-                table,
-                raw,
-                reply_limit,
-            })
-        } else {
-            Err(status)
+        if let Some(create) = table.create {
+            let status = caller.enter(|context| {
+                collect(error, reply_limit, |sink| {
+                    // SAFETY: see above the impl.
+                    unsafe { create(context, Bytes::new(config), &raw mut raw, sink) }
+                })
+            });
+            if status != Status::OK {
+                return Err(status);
+            }
         }
+        Ok(Self {
+            table,
+            raw,
+            reply_limit,
+        })
     }
 
     /// Runs a method; its result, or the text of its error, is appended to `reply`.
@@ -110,7 +141,7 @@ impl Instance {
         reply: &mut Vec<u8>,
     ) -> Status {
         self.run(self.table.call, caller, reply, |call, context, sink| {
-            // SAFETY: as in `create`.
+            // SAFETY: see above the impl.
             unsafe {
                 call(
                     self.raw,
@@ -136,7 +167,7 @@ impl Instance {
     ) -> Result<u32, Status> {
         let mut verdict = super::CONTINUE;
         let status = self.run(self.table.hook, caller, reply, |hook, context, sink| {
-            // SAFETY: as in `create`.
+            // SAFETY: see above the impl.
             unsafe {
                 hook(
                     self.raw,
@@ -166,7 +197,7 @@ impl Instance {
             caller,
             state,
             |snapshot, context, sink| {
-                // SAFETY: as in `create`.
+                // SAFETY: see above the impl.
                 unsafe { snapshot(self.raw, context, &raw mut schema, sink) }
             },
         );
@@ -184,7 +215,7 @@ impl Instance {
             caller,
             &mut Vec::new(),
             |restore, context, _| {
-                // SAFETY: as in `create`.
+                // SAFETY: see above the impl.
                 unsafe { restore(self.raw, context, schema, Bytes::new(state)) }
             },
         )
@@ -197,20 +228,23 @@ impl Instance {
             caller,
             detail,
             |health, context, sink| {
-                // SAFETY: as in `create`.
+                // SAFETY: see above the impl.
                 unsafe { health(self.raw, context, sink) }
             },
         )
     }
 
-    /// Tells the instance that it ends.
+    /// Tells the instance that it ends. One that doesn't care has no such function, which is fine.
     pub fn shutdown(&self, caller: &Caller<'_>) -> Status {
+        if self.table.shutdown.is_none() {
+            return Status::OK;
+        }
         self.run(
             self.table.shutdown,
             caller,
             &mut Vec::new(),
             |shutdown, context, _| {
-                // SAFETY: as in `create`.
+                // SAFETY: see above the impl.
                 unsafe { shutdown(self.raw, context) }
             },
         )
@@ -237,120 +271,11 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(destroy) = self.table.destroy {
-            // SAFETY: as in `create`; nothing uses the instance after this.
+            // SAFETY: see above the impl of Instance; nothing uses the instance after this.
             unsafe { destroy(self.raw) }
         }
     }
 }
 
-impl Caller<'_> {
-    /// Runs `callee` with this call as a context, which is dead once it returns.
-    fn enter<R>(&self, callee: impl FnOnce(*const Context) -> R) -> R {
-        let context = Context {
-            size: size_of::<Context>(),
-            call_id: self.call_id,
-            deadline_ns: self.deadline_ns,
-            tenant: Bytes::new(self.tenant.as_bytes()),
-            user: Bytes::new(self.user.as_bytes()),
-            host: &raw const HOST,
-            opaque: ptr::from_ref(&self.services).cast_mut().cast(),
-        };
-        callee(&raw const context)
-    }
-}
-
-static HOST: Host = Host {
-    size: size_of::<Host>(),
-    abi: VERSION,
-    reserved: 0,
-    features: 0,
-    log: Some(log),
-    context_get: Some(context_get),
-    context_set: Some(context_set),
-    emit: Some(emit),
-    call_service: Some(call_service),
-    cancelled: Some(cancelled),
-};
-
-/// The services of the call behind a context.
-///
-/// # Safety
-/// `context` is the one that [`Caller::enter`] handed out, within that call.
-unsafe fn services<'a>(context: *const Context) -> &'a dyn Services {
-    // SAFETY: by the caller's promise, `context` is alive and `opaque` points at the `services` of
-    // the Caller that `enter` borrows.
-    unsafe { *(*context).opaque.cast::<&'a dyn Services>() }
-}
-
-// What the functions below rely on: the header demands of a plugin that it passes the context it
-// received, within that call, with bytes and sinks that live until the return.
-
-unsafe extern "C" fn log(context: *const Context, level: u32, text: Bytes) {
-    // SAFETY: the header's demands, above.
-    if let (services, Some(text)) = unsafe { (services(context), text.as_slice()) } {
-        services.log(level, text);
-    }
-}
-
-unsafe extern "C" fn context_get(context: *const Context, key: Bytes, value: *mut Sink) -> Status {
-    // SAFETY: the header's demands.
-    let (services, Some(key), Some(mut value)) =
-        (unsafe { (services(context), key.as_slice(), Reply::new(value)) })
-    else {
-        return Status::INVALID;
-    };
-    status(
-        services
-            .context_get(key)
-            .and_then(|found| value.write(&found)),
-    )
-}
-
-unsafe extern "C" fn context_set(context: *const Context, key: Bytes, value: Bytes) -> Status {
-    // SAFETY: the header's demands.
-    match unsafe { (services(context), key.as_slice(), value.as_slice()) } {
-        (services, Some(key), Some(value)) => status(services.context_set(key, value)),
-        _ => Status::INVALID,
-    }
-}
-
-unsafe extern "C" fn emit(context: *const Context, name: Bytes, payload: Bytes) -> Status {
-    // SAFETY: the header's demands.
-    match unsafe { (services(context), name.as_slice(), payload.as_slice()) } {
-        (services, Some(name), Some(payload)) => status(services.emit(name, payload)),
-        _ => Status::INVALID,
-    }
-}
-
-unsafe extern "C" fn call_service(
-    context: *const Context,
-    service: Bytes,
-    method: Bytes,
-    payload: Bytes,
-    reply: *mut Sink,
-) -> Status {
-    // SAFETY: the header's demands.
-    let (services, Some(mut reply)) = (unsafe { (services(context), Reply::new(reply)) }) else {
-        return Status::INVALID;
-    };
-    // SAFETY: the header's demands.
-    let (Some(service), Some(method), Some(payload)) =
-        (unsafe { (service.as_slice(), method.as_slice(), payload.as_slice()) })
-    else {
-        return Status::INVALID;
-    };
-    match services.call_service(service, method, payload) {
-        Ok(answer) => status(reply.write(&answer)),
-        // The service's failure outweighs that its text may not fit.
-        Err((failure, text)) => reply.write(&text).map_or(failure, |()| failure),
-    }
-}
-
-unsafe extern "C" fn cancelled(context: *const Context) -> i32 {
-    // SAFETY: the header's demands.
-    unsafe { services(context) }.cancelled().into()
-}
-
-fn status(outcome: Result<(), Status>) -> Status {
-    outcome.err().unwrap_or(Status::OK)
-}
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,6 @@ use plugin_sdk::abi::host::Caller;
 use plugin_sdk::abi::{MAJOR, MINOR, Status};
 use thiserror::Error;
 
-/// Feature bits of the plugin ABI that this host has.
-pub(crate) const HOST_FEATURES: u64 = 0;
-
 /// Brings the one plugin of this process to life.
 pub(crate) trait Loader {
     /// What loading gives.
@@ -19,19 +16,29 @@ pub(crate) trait Loader {
     fn load(&mut self, plugin: &str, preload: &[&str]) -> Result<Self::Plugin, LoadError>;
 }
 
-/// A loaded plugin with at most one instance.
-///
-/// Functions that the plugin lacks give [`Status::UNSUPPORTED`], but for `create` and `shutdown`,
-/// which then have nothing to do. What a function writes is appended
-/// to the buffer it is given, up to the limit on payloads. Only `create` may come before an
-/// instance exists, and nothing after `destroy`.
+/// A loaded plugin.
 pub(crate) trait Plugin {
+    /// What `create` makes.
+    type Instance: Instance;
+
     /// The plugin's ABI version and the optional features it can use.
     fn about(&self) -> About;
 
-    /// Makes the instance; the text of a refusal goes to `error`.
-    fn create(&mut self, caller: &Caller<'_>, config: &[u8], error: &mut Vec<u8>) -> Status;
+    /// Makes an instance; the text of a refusal goes to `error`.
+    fn create(
+        &self,
+        caller: &Caller<'_>,
+        config: &[u8],
+        error: &mut Vec<u8>,
+    ) -> Result<Self::Instance, Status>;
+}
 
+/// An instance of a plugin. Dropping it runs no code of the plugin; [`destroy`](Self::destroy) does.
+///
+/// Functions that the plugin lacks give [`Status::UNSUPPORTED`], but for `shutdown`, which then has
+/// nothing to do. What a function writes is appended to the buffer it is given, up to the limit on
+/// payloads.
+pub(crate) trait Instance {
     /// Runs a method.
     fn call(
         &mut self,
@@ -41,18 +48,17 @@ pub(crate) trait Plugin {
         reply: &mut Vec<u8>,
     ) -> Status;
 
-    /// Shows an event to a hook, which sets `verdict`.
+    /// Shows an event to a hook and gives its verdict.
     fn hook(
         &mut self,
         caller: &Caller<'_>,
         name: &str,
         payload: &[u8],
-        verdict: &mut u32,
         reply: &mut Vec<u8>,
-    ) -> Status;
+    ) -> Result<u32, Status>;
 
-    /// Saves the instance's state and sets the number of its format.
-    fn snapshot(&mut self, caller: &Caller<'_>, schema: &mut u32, state: &mut Vec<u8>) -> Status;
+    /// Saves the instance's state and gives the number of its format.
+    fn snapshot(&mut self, caller: &Caller<'_>, state: &mut Vec<u8>) -> Result<u32, Status>;
 
     /// Gives the instance a saved state.
     fn restore(&mut self, caller: &Caller<'_>, schema: u32, state: &[u8]) -> Status;
@@ -64,7 +70,7 @@ pub(crate) trait Plugin {
     fn shutdown(&mut self, caller: &Caller<'_>) -> Status;
 
     /// Releases the instance.
-    fn destroy(&mut self);
+    fn destroy(self);
 }
 
 /// What an accepted plugin says of itself.

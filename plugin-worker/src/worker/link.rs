@@ -9,12 +9,9 @@ use plugin_sdk::abi::call::monotonic_ns;
 use plugin_sdk::abi::{LOG_ERROR, LOG_TRACE, Status};
 
 use super::ServeError;
+use super::batch::Batch;
 use super::inbox::{HostAnswer, Inbox, Refusal, Request};
 use super::transport::Source;
-
-/// How long replies may be held back so that several go out with one write, counted from the start
-/// of the first call of the batch. Longer than a quick call, shorter than anybody notices.
-const HOLD_NS: u64 = 50_000;
 
 /// The connection, shared between the loop and the plugin's calls to the host.
 ///
@@ -23,8 +20,7 @@ pub(super) struct Link<R, W: Write> {
     receiver: Receiver<R, Downstream>,
     sender: Sender<W>,
     inbox: Inbox,
-    /// When the first call of the batch of replies held back began.
-    batch_ns: Option<u64>,
+    batch: Batch,
     /// What broke the connection during a host call; the loop ends with it after the call.
     broken: Option<ServeError>,
 }
@@ -35,7 +31,7 @@ impl<R: Source, W: Write> Link<R, W> {
             receiver: Receiver::new(source),
             sender: Sender::new(sink),
             inbox: Inbox::default(),
-            batch_ns: None,
+            batch: Batch::default(),
             broken: None,
         }
     }
@@ -58,17 +54,27 @@ impl<R: Source, W: Write> Link<R, W> {
         loop {
             self.take_in()?;
             if let Some(request) = self.inbox.start() {
-                self.flush_if_due()?;
                 return Ok(request);
             }
             self.flush()?;
+            self.batch.pause(monotonic_ns());
             if self.receiver.fill()? == 0 {
                 return Err(ServeError::Closed);
             }
         }
     }
 
-    /// Queues the answer to a request. It may be held back while more requests are here.
+    /// The request is about to run: writes the replies that must not wait for its end.
+    pub(super) fn begin(&mut self, message: &ToWorker<'_>) -> Result<(), ServeError> {
+        let may_wait = self.batch.begin(message, monotonic_ns());
+        if may_wait && self.sender.queued() <= RETAINED_BUFFER {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    /// Queues the answer to a request. It may be held back while more requests are here: see
+    /// [`Batch`].
     pub(super) fn answer(
         &mut self,
         request: &Request,
@@ -87,25 +93,13 @@ impl<R: Source, W: Write> Link<R, W> {
 
     /// Writes all that is queued.
     pub(super) fn flush(&mut self) -> Result<(), ServeError> {
-        self.batch_ns = None;
+        self.batch.written();
         self.sender.flush().map_err(ServeError::Send)
     }
 
     /// Why the call that is about to run, or runs, should end, as far as is known without reading.
     pub(super) fn interruption(&self) -> Option<Status> {
         self.inbox.interruption()
-    }
-
-    /// A batch is bounded by time and size. Its first replies can still be late by one call, the
-    /// one that turns out slow: the price for one write per batch.
-    fn flush_if_due(&mut self) -> Result<(), ServeError> {
-        let now = monotonic_ns();
-        let began = *self.batch_ns.get_or_insert(now);
-        if now.saturating_sub(began) > HOLD_NS || self.sender.queued() > RETAINED_BUFFER {
-            self.flush()?;
-            self.batch_ns = Some(now);
-        }
-        Ok(())
     }
 
     fn take_in(&mut self) -> Result<(), ServeError> {

@@ -7,14 +7,14 @@ use std::mem;
 use ipc_proto::limits::{MAX_DETAIL, RETAINED_BUFFER};
 use ipc_proto::message::{FromWorker, ToWorker};
 use plugin_sdk::abi::host::{Caller, Services};
-use plugin_sdk::abi::{CONTINUE, REJECT, Status};
+use plugin_sdk::abi::{REJECT, Status};
 
 use super::ServeError;
 use super::inbox::Request;
 use super::link::{Link, clip};
 use super::services::HostCalls;
 use super::transport::Source;
-use crate::load::plugin::{Loader, Plugin};
+use crate::load::plugin::{Instance, Loader, Plugin};
 
 /// Serves the supervisor until it asks for the end.
 pub(super) fn run<R: Source, W: Write, L: Loader>(
@@ -40,7 +40,7 @@ pub(super) fn run<R: Source, W: Write, L: Loader>(
 }
 
 /// Where the plugin is in its life.
-enum Stage<P> {
+enum Stage<P: Plugin> {
     /// Nothing was loaded.
     Empty,
     /// Loading failed. Its constructors may have run: this process gets no second plugin.
@@ -48,12 +48,12 @@ enum Stage<P> {
     /// Mapped, no instance.
     Loaded(P),
     /// The instance serves.
-    Serving(P),
+    Serving(P::Instance),
     /// The instance panicked: its state may be broken, so no call reaches it any more.
     Poisoned,
 }
 
-impl<P> Stage<P> {
+impl<P: Plugin> Stage<P> {
     fn name(&self) -> &'static str {
         match self {
             Self::Empty => "no plugin is loaded",
@@ -71,7 +71,7 @@ enum Next {
     Exit,
 }
 
-struct Session<R, W: Write, P> {
+struct Session<R, W: Write, P: Plugin> {
     link: RefCell<Link<R, W>>,
     stage: Stage<P>,
     /// What the plugin writes, used again for every call.
@@ -105,6 +105,7 @@ impl<R: Source, W: Write, P: Plugin> Session<R, W, P> {
         self.reply.clear();
         self.reply.shrink_to(RETAINED_BUFFER);
         let message = request.message()?;
+        self.link.borrow_mut().begin(&message)?;
         match &message {
             ToWorker::Load { plugin, preload } => self.load(request, loader, plugin, preload)?,
             ToWorker::Create { config } => self.create(request, config)?,
@@ -160,20 +161,23 @@ impl<R: Source, W: Write, P: Plugin> Session<R, W, P> {
 
     /// A refused `create` may be tried again, with another configuration.
     fn create(&mut self, request: &Request, config: &[u8]) -> Result<(), ServeError> {
-        let Stage::Loaded(mut plugin) = mem::replace(&mut self.stage, Stage::Spent) else {
+        let Stage::Loaded(plugin) = mem::replace(&mut self.stage, Stage::Spent) else {
             return Err(self.out_of_sequence("a create"));
         };
         let services = HostCalls(&self.link);
         let caller = caller(request, &services, "", "");
-        let status = plugin.create(&caller, config, &mut self.reply);
-        self.stage = match status {
-            Status::OK => Stage::Serving(plugin),
-            Status::PANIC => Stage::Poisoned,
-            _ => Stage::Loaded(plugin),
-        };
-        match status {
-            Status::OK => self.send(request, &FromWorker::Created),
-            _ => self.reply(request, &status.into()),
+        match plugin.create(&caller, config, &mut self.reply) {
+            Ok(instance) => {
+                self.stage = Stage::Serving(instance);
+                self.send(request, &FromWorker::Created)
+            }
+            Err(status) => {
+                self.stage = match status {
+                    Status::PANIC => Stage::Poisoned,
+                    _ => Stage::Loaded(plugin),
+                };
+                self.reply(request, &status.into())
+            }
         }
     }
 
@@ -183,9 +187,9 @@ impl<R: Source, W: Write, P: Plugin> Session<R, W, P> {
         let outcome = match (&mut self.stage, interruption) {
             (Stage::Poisoned, _) => Status::PANIC.into(),
             (Stage::Serving(_), Some(status)) => status.into(),
-            (Stage::Serving(plugin), None) => {
+            (Stage::Serving(instance), None) => {
                 let services = HostCalls(&self.link);
-                run_request(plugin, request, message, &services, &mut self.reply)
+                run_request(instance, request, message, &services, &mut self.reply)
             }
             _ => return Err(self.out_of_sequence("a call")),
         };
@@ -197,12 +201,12 @@ impl<R: Source, W: Write, P: Plugin> Session<R, W, P> {
 
     /// Nothing reaches a poisoned instance, not even its end.
     fn shut_down(&mut self, request: &Request) -> Status {
-        match &mut self.stage {
-            Stage::Serving(plugin) => {
+        match mem::replace(&mut self.stage, Stage::Spent) {
+            Stage::Serving(mut instance) => {
                 let services = HostCalls(&self.link);
-                let status = plugin.shutdown(&caller(request, &services, "", ""));
+                let status = instance.shutdown(&caller(request, &services, "", ""));
                 if status != Status::PANIC {
-                    plugin.destroy();
+                    instance.destroy();
                 }
                 status
             }
@@ -234,7 +238,7 @@ impl<R: Source, W: Write, P: Plugin> Session<R, W, P> {
 }
 
 fn run_request(
-    plugin: &mut impl Plugin,
+    instance: &mut impl Instance,
     request: &Request,
     message: &ToWorker<'_>,
     services: &dyn Services,
@@ -249,7 +253,7 @@ fn run_request(
             user,
         } => {
             let caller = caller(request, services, tenant, user);
-            plugin.call(&caller, method, payload, reply).into()
+            instance.call(&caller, method, payload, reply).into()
         }
         ToWorker::Hook {
             name,
@@ -258,20 +262,17 @@ fn run_request(
             user,
         } => {
             let caller = caller(request, services, tenant, user);
-            let mut verdict = CONTINUE;
-            let status = plugin.hook(&caller, name, payload, &mut verdict, reply);
-            hook_outcome(status, verdict)
+            hook_outcome(instance.hook(&caller, name, payload, reply))
         }
-        ToWorker::Snapshot => {
-            let mut schema = 0;
-            let status = plugin.snapshot(&by_host, &mut schema, reply);
-            Outcome {
+        ToWorker::Snapshot => match instance.snapshot(&by_host, reply) {
+            Ok(schema) => Outcome {
                 schema,
-                ..status.into()
-            }
-        }
-        ToWorker::Restore { schema, state } => plugin.restore(&by_host, schema, state).into(),
-        ToWorker::Health => plugin.health(&by_host, reply).into(),
+                ..Status::OK.into()
+            },
+            Err(status) => status.into(),
+        },
+        ToWorker::Restore { schema, state } => instance.restore(&by_host, schema, state).into(),
+        ToWorker::Health => instance.health(&by_host, reply).into(),
         // The others were dealt with before: by `Session::answer`, or by the inbox.
         ToWorker::Hello(_)
         | ToWorker::Load { .. }
@@ -283,14 +284,14 @@ fn run_request(
 }
 
 /// A verdict that doesn't exist is an error, so that a guard's fault never reads as "go on".
-fn hook_outcome(status: Status, verdict: u32) -> Outcome {
-    match status {
-        Status::OK if verdict > REJECT => Status::INVALID.into(),
-        Status::OK => Outcome {
+fn hook_outcome(verdict: Result<u32, Status>) -> Outcome {
+    match verdict {
+        Ok(verdict) if verdict > REJECT => Status::INVALID.into(),
+        Ok(verdict) => Outcome {
             verdict: verdict as u8,
-            ..status.into()
+            ..Status::OK.into()
         },
-        _ => status.into(),
+        Err(status) => status.into(),
     }
 }
 

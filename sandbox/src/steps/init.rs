@@ -222,7 +222,11 @@ fn become_worker(inherited: &Inherited<'_>, proc: &OldProc) -> ! {
     status.step(Step::ProveConfined, prove_confined);
     let arguments = [c"cordon-worker", c"worker"];
     let environment = environment(inherited.plan);
-    status.step(Step::FdSweep, || hand_over(inherited));
+    let status = match hand_over(inherited) {
+        Ok(status) => status,
+        Err(error) => status.step(Step::FdSweep, || Err(error)),
+    };
+    status.write(Step::FdSweep, 0);
     let program = fd(fds::PROGRAM);
     let error = nix::unistd::execveat(
         program,
@@ -231,7 +235,10 @@ fn become_worker(inherited: &Inherited<'_>, proc: &OldProc) -> ! {
         &environment,
         nix::fcntl::AtFlags::AT_EMPTY_PATH,
     );
-    status_at_exec(error.err().unwrap_or(nix::errno::Errno::EIO));
+    status.write(
+        Step::Exec,
+        error.err().unwrap_or(nix::errno::Errno::EIO) as i32,
+    );
     exit_now(1)
 }
 
@@ -277,8 +284,9 @@ fn environment(plan: &Plan) -> Vec<CString> {
     list
 }
 
-/// Puts what the worker may have at its fixed numbers and closes all else.
-fn hand_over(inherited: &Inherited<'_>) -> io::Result<()> {
+/// Puts what the worker may have at its fixed numbers and closes all else, the status
+/// pipe's old number included: it goes on under its new one.
+fn hand_over(inherited: &Inherited<'_>) -> io::Result<Status> {
     let null = open(
         c"/dev/null",
         OFlags::RDONLY | OFlags::CLOEXEC,
@@ -307,17 +315,12 @@ fn hand_over(inherited: &Inherited<'_>) -> io::Result<()> {
     // The numbers above are all closed here; their owners never run again.
     std::mem::forget(lifted);
     std::mem::forget(null);
-    close_from(fds::PROGRAM as u32 + 1)
+    close_from(fds::PROGRAM as u32 + 1)?;
+    Ok(Status::new(crate::sys::process::inherited_fd(fds::STATUS)?))
 }
 
 fn fd(number: i32) -> BorrowedFd<'static> {
     crate::sys::process::borrow_placed(number)
-}
-
-fn status_at_exec(errno: nix::errno::Errno) {
-    if let Ok(pipe) = crate::sys::process::inherited_fd(fds::STATUS) {
-        Status::new(pipe).write(Step::Exec, errno as i32);
-    }
 }
 
 /// Waits for the worker, reports its wait status, and ends; the kernel then kills

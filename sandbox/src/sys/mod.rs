@@ -7,5 +7,7 @@ pub mod clone;
 pub mod mount;
 pub mod pidfd;
 pub mod process;
+#[cfg(feature = "tokio")]
+pub mod readiness;
 pub mod seccomp;
 pub mod socket;

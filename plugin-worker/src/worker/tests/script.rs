@@ -14,7 +14,7 @@ use ipc_proto::version::Hello;
 use plugin_sdk::abi::host::Caller;
 use plugin_sdk::abi::{REJECT, Status};
 
-use crate::load::plugin::{About, LoadError, Loader, Plugin};
+use crate::load::plugin::{About, Instance, LoadError, Loader, Plugin};
 use crate::worker::transport::Source;
 use crate::worker::{ServeError, session};
 
@@ -111,6 +111,8 @@ impl Loader for Scripted {
 }
 
 impl Plugin for Scripted {
+    type Instance = Self;
+
     fn about(&self) -> About {
         About {
             abi: 1 << 16,
@@ -118,14 +120,16 @@ impl Plugin for Scripted {
         }
     }
 
-    fn create(&mut self, _: &Caller<'_>, config: &[u8], error: &mut Vec<u8>) -> Status {
+    fn create(&self, _: &Caller<'_>, config: &[u8], error: &mut Vec<u8>) -> Result<Self, Status> {
         if config == b"bad" {
             error.extend_from_slice(b"bad configuration");
-            return Status::ERROR;
+            return Err(Status::ERROR);
         }
-        Status::OK
+        Ok(self.clone())
     }
+}
 
+impl Instance for Scripted {
     fn call(
         &mut self,
         caller: &Caller<'_>,
@@ -167,18 +171,15 @@ impl Plugin for Scripted {
         _: &Caller<'_>,
         name: &str,
         _: &[u8],
-        verdict: &mut u32,
         reply: &mut Vec<u8>,
-    ) -> Status {
-        *verdict = if name == "guard" { REJECT } else { 77 };
+    ) -> Result<u32, Status> {
         reply.extend_from_slice(b"no");
-        Status::OK
+        Ok(if name == "guard" { REJECT } else { 77 })
     }
 
-    fn snapshot(&mut self, _: &Caller<'_>, schema: &mut u32, state: &mut Vec<u8>) -> Status {
-        *schema = 3;
+    fn snapshot(&mut self, _: &Caller<'_>, state: &mut Vec<u8>) -> Result<u32, Status> {
         state.extend_from_slice(b"state");
-        Status::OK
+        Ok(3)
     }
 
     fn restore(&mut self, _: &Caller<'_>, schema: u32, state: &[u8]) -> Status {
@@ -195,7 +196,7 @@ impl Plugin for Scripted {
         Status::OK
     }
 
-    fn destroy(&mut self) {
+    fn destroy(self) {
         self.note("destroy");
     }
 }

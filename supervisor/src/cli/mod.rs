@@ -1,0 +1,91 @@
+//! The command line: arguments, exit codes, and one sentence per failure.
+
+mod exit;
+mod inspect;
+mod policy;
+mod run;
+mod table;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+pub(crate) use exit::Failure;
+
+/// Run untrusted native plugins, each in a confined process of its own.
+#[derive(Parser)]
+#[command(name = "cordon", version, after_help = exit::HELP)]
+struct Cordon {
+    #[command(subcommand)]
+    command: Command,
+    /// More detail on standard error; twice for still more.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load a plugin and call it, or serve every plugin of a folder until Ctrl-C.
+    Run(run::Arguments),
+    /// Show what a plugin is. Runs no plugin code.
+    Inspect(inspect::Arguments),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Options of every command that loads plugins.
+#[derive(Debug, Args)]
+struct PolicyArguments {
+    /// The operator's policy, a TOML file; without it the built-in defaults hold.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// A limit for every plugin, over those of the policy, such as heap=64M.
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<String>,
+}
+
+/// Runs the command line.
+pub(crate) fn main() -> ExitCode {
+    let matches = Cordon::command().get_matches();
+    let arguments = Cordon::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    log(arguments.verbose);
+    let result = match arguments.command {
+        Command::Run(mut arguments) => {
+            let places = matches.subcommand().map(|(_, places)| places);
+            let paired = places.map_or(Ok(()), |places| arguments.pair(places));
+            paired.and_then(|()| run::run(arguments))
+        }
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("cordon: {}", failure.sentence);
+            failure.code.into()
+        }
+    }
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,29 @@
+//! Policy from file and options.
+
+use cordon_supervisor::config::{Policy, PolicyError};
+use cordon_supervisor::limits::parse_override;
+
+use super::exit::Code;
+use super::{Failure, PolicyArguments};
+
+/// The policy that the options name, with the command line's limits over it.
+pub(super) fn read(arguments: &PolicyArguments) -> Result<Policy, Failure> {
+    let mut policy = match &arguments.policy {
+        None => Policy::default(),
+        Some(file) => Policy::load(file).map_err(|error| {
+            let missing = matches!(&error, PolicyError::Unreadable { source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound);
+            Failure::new(if missing { Code::NotFound } else { Code::Error }, error)
+        })?,
+    };
+    for text in &arguments.limits {
+        let usage = |error: &dyn std::fmt::Display| {
+            Failure::new(Code::Usage, format!("--limit {text}: {error}"))
+        };
+        let settings = parse_override(text).map_err(|error| usage(&error))?;
+        policy
+            .override_limits(&settings)
+            .map_err(|error| usage(&error))?;
+    }
+    Ok(policy)
+}

@@ -1,0 +1,167 @@
+//! Calls of one plugin, one after the other.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use cordon_supervisor::config::Policy;
+use cordon_supervisor::lifecycle::State;
+use cordon_supervisor::manifest::PluginId;
+use cordon_supervisor::output::escape;
+use cordon_supervisor::{Call, CallError, LoadError, PluginStatus, Supervisor};
+use serde_json::{Value, json};
+
+use super::{Arguments, Request, interrupted, start};
+use crate::cli::exit::{Code, of_call, of_load};
+use crate::cli::{Failure, Format};
+
+/// Calls in order; a plugin that lost its worker is loaded again for the next one.
+pub(super) async fn call(
+    arguments: &Arguments,
+    policy: Policy,
+    file: &Path,
+) -> Result<Code, Failure> {
+    let supervisor = start(policy).await?;
+    let work = async {
+        let id = match supervisor.load(file).await {
+            Ok(id) => id,
+            Err(error) => return Err(not_loaded(&supervisor, arguments.format, error)),
+        };
+        let launch_time = supervisor.status(&id).and_then(|status| status.launch_time);
+        let mut code = Code::Ok;
+        let mut results = Vec::new();
+        for request in &arguments.paired {
+            let (result, worst) = one(&supervisor, &id, request, arguments).await;
+            code = code.max(worst);
+            results.push(result);
+        }
+        if arguments.format == Format::Json {
+            let status = supervisor
+                .status(&id)
+                .ok_or_else(|| Failure::new(Code::Error, "gone"))?;
+            let mut object = summary(&status, results);
+            object["launch_micros"] = json!(launch_time.map(|time| time.as_micros() as u64));
+            println!("{object}");
+        }
+        supervisor.unload(&id).await.ok();
+        Ok(code)
+    };
+    tokio::select! {
+        result = work => result,
+        () = interrupted() => Ok(Code::Interrupted),
+    }
+}
+
+/// What is known of a plugin that didn't come up is printed all the same.
+fn not_loaded(supervisor: &Supervisor, format: Format, error: LoadError) -> Failure {
+    if let (Format::Json, Some(status)) = (format, supervisor.list().first()) {
+        println!("{}", summary(status, Vec::new()));
+    }
+    error.into()
+}
+
+async fn one(
+    supervisor: &Supervisor,
+    id: &PluginId,
+    request: &Request,
+    arguments: &Arguments,
+) -> (Value, Code) {
+    let state = supervisor.status(id).map(|status| status.state);
+    if matches!(state, Some(State::Failed { .. }))
+        && let Err(error) = supervisor.reload(id).await
+    {
+        eprintln!("cordon: {error}");
+        let result = json!({ "method": request.method, "outcome": "not-loaded", "error": error.to_string() });
+        return (result, of_load(&error));
+    }
+    let started = Instant::now();
+    let call = Call {
+        method: &request.method,
+        payload: request.data.as_bytes(),
+        deadline: arguments.timeout(),
+        ..Call::default()
+    };
+    let result = supervisor.call(id, call).await;
+    if let Err(CallError::Deadline { .. }) = &result {
+        // What becomes of a late call is decided within the grace: the state that is
+        // shown, and the next call, should know it.
+        settle(supervisor, id).await;
+    }
+    let micros = started.elapsed().as_micros() as u64;
+    let (outcome, code) = match &result {
+        Ok(_) => ("ok", Code::Ok),
+        Err(error) => (outcome(error), of_call(error)),
+    };
+    if arguments.format == Format::Table {
+        show(&result);
+    }
+    let value = json!({
+        "method": request.method,
+        "outcome": outcome,
+        "reply": result.as_ref().ok().map(|reply| String::from_utf8_lossy(reply)),
+        "error": result.as_ref().err().map(ToString::to_string),
+        "micros": micros,
+    });
+    (value, code)
+}
+
+async fn settle(supervisor: &Supervisor, id: &PluginId) {
+    if let Some(worker) = supervisor.worker(id) {
+        let patience = std::time::Duration::from_secs(1);
+        tokio::time::timeout(patience, worker.ended()).await.ok();
+    }
+}
+
+fn outcome(error: &CallError) -> &'static str {
+    match error {
+        CallError::Unknown(_) => "unknown",
+        CallError::NotActive {
+            state: State::Unmounted { .. },
+            ..
+        } => "unmounted",
+        CallError::NotActive { .. } => "not-active",
+        CallError::NoMethod { .. } => "no-method",
+        CallError::Plugin { .. } => "error",
+        CallError::Deadline { .. } => "deadline",
+        CallError::Ended { .. } => "crashed",
+        CallError::Busy(_) => "busy",
+        CallError::TooLarge { .. } => "too-large",
+    }
+}
+
+/// Replies are the plugin's bytes: whole for a pipe, escaped for a terminal.
+fn show(result: &Result<Vec<u8>, CallError>) {
+    let mut out = std::io::stdout();
+    // A reader that went away wants no more.
+    let _ = match result {
+        Ok(reply) if out.is_terminal() => {
+            let lines: Vec<String> = reply.split(|byte| *byte == b'\n').map(escape).collect();
+            writeln!(out, "{}", lines.join("\n"))
+        }
+        Ok(reply) => out.write_all(reply).and_then(|()| out.write_all(b"\n")),
+        Err(error) => writeln!(std::io::stderr(), "cordon: {error}"),
+    };
+}
+
+fn summary(status: &PluginStatus, calls: Vec<Value>) -> Value {
+    let reason = match &status.state {
+        State::Failed { reason } => Some(reason.to_string()),
+        State::Unmounted { reason } => Some(reason.to_string()),
+        _ => None,
+    };
+    let output: Vec<&str> = status.lines.iter().map(|line| line.text.as_str()).collect();
+    json!({
+        "plugin": status.id,
+        "version": status.version,
+        "trust": status.trust,
+        "state": status.state.to_string(),
+        "reason": reason,
+        "calls": calls,
+        "violations": {
+            "counted": status.counted,
+            "by_kind": status.by_kind,
+            "recent": status.violations,
+        },
+        "output": output,
+    })
+}

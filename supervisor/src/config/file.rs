@@ -1,0 +1,157 @@
+//! The policy file as written, before it is resolved for each plugin.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{PolicyRules, ViolationRules};
+use crate::limits::{LimitSettings, TiersCrossed};
+use crate::manifest::{AbsolutePath, EnvName, PluginId};
+use crate::units::TimeSpan;
+
+/// The policy file as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Document {
+    pub(super) library_dirs: Vec<AbsolutePath>,
+    pub(super) limits: LimitSettings,
+    pub(super) grants: GrantSettings,
+    pub(super) violations: ViolationSettings,
+    pub(super) monitor: Monitor,
+    pub(super) load: Load,
+    pub(super) call: Call,
+    pub(super) plugin: BTreeMap<PluginId, PluginSettings>,
+}
+
+/// What can be said of all plugins and of one.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PluginSettings {
+    pub(super) limits: LimitSettings,
+    pub(super) grants: GrantSettings,
+    pub(super) violations: ViolationSettings,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantSettings {
+    pub(super) env: Option<BTreeSet<EnvName>>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ViolationSettings {
+    pub(super) threshold: Option<NonZeroU32>,
+    pub(super) auto_unmount: Option<bool>,
+    pub(super) log_violations: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Monitor {
+    #[serde(deserialize_with = "poll_interval")]
+    pub(super) interval: TimeSpan,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Load {
+    #[serde(deserialize_with = "deadline")]
+    pub(super) deadline: TimeSpan,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Call {
+    #[serde(deserialize_with = "deadline")]
+    pub(super) deadline: TimeSpan,
+    #[serde(deserialize_with = "deadline")]
+    pub(super) grace: TimeSpan,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self {
+            interval: TimeSpan::secs(10),
+        }
+    }
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            deadline: TimeSpan::secs(10),
+        }
+    }
+}
+
+impl Default for Call {
+    fn default() -> Self {
+        Self {
+            deadline: TimeSpan::secs(30),
+            grace: TimeSpan::millis(250),
+        }
+    }
+}
+
+impl Document {
+    /// What is said of all plugins.
+    pub(super) fn everywhere(&self) -> PluginSettings {
+        PluginSettings {
+            limits: self.limits.clone(),
+            grants: self.grants.clone(),
+            violations: self.violations.clone(),
+        }
+    }
+}
+
+impl PluginSettings {
+    /// `base` with these settings laid over it.
+    pub(super) fn applied_to(&self, base: &PolicyRules) -> Result<PolicyRules, TiersCrossed> {
+        Ok(PolicyRules {
+            limits: base.limits.with(&self.limits)?,
+            env: self.grants.env.clone().unwrap_or_else(|| base.env.clone()),
+            violations: ViolationRules {
+                threshold: self
+                    .violations
+                    .threshold
+                    .unwrap_or(base.violations.threshold),
+                auto_unmount: self
+                    .violations
+                    .auto_unmount
+                    .unwrap_or(base.violations.auto_unmount),
+                log_violations: self
+                    .violations
+                    .log_violations
+                    .unwrap_or(base.violations.log_violations),
+            },
+        })
+    }
+}
+
+fn poll_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error> {
+    time_between(
+        deserializer,
+        TimeSpan::millis(100),
+        TimeSpan::secs(24 * 3600),
+    )
+}
+
+fn deadline<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error> {
+    time_between(deserializer, TimeSpan::millis(1), TimeSpan::secs(3600))
+}
+
+fn time_between<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    least: TimeSpan,
+    most: TimeSpan,
+) -> Result<TimeSpan, D::Error> {
+    let time = TimeSpan::deserialize(deserializer)?;
+    if (least..=most).contains(&time) {
+        return Ok(time);
+    }
+    Err(de::Error::custom(format!(
+        "{time} is out of range, it must be from {least} to {most}"
+    )))
+}

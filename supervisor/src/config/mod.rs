@@ -1,0 +1,206 @@
+//! The operator's policy: TOML from `--policy FILE`, command-line overrides, built-in defaults.
+//!
+//! ```toml
+//! library_dirs = ["/opt/plugins/lib"]
+//! [limits]                         # what a plugin gets, and the most it may ask for
+//! heap = "64MiB"                   # or { declared = "64MiB", hard = "96MiB" }
+//! [grants]
+//! env = ["LANG"]                   # variables that a plugin may ask for
+//! [violations]
+//! threshold = 10
+//! auto_unmount = true
+//! log_violations = true
+//! [monitor]
+//! interval = "10s"
+//! [load]
+//! deadline = "10s"
+//! [call]
+//! deadline = "30s"
+//! grace = "250ms"
+//! [plugin.greet]                   # limits, grants and violations again, for one plugin
+//! limits = { threads = 8 }
+//! ```
+
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use file::{Call, Document, Load, Monitor, PluginSettings};
+
+use crate::document::{self, DocumentError};
+use crate::limits::{LimitSettings, Limits, TiersCrossed};
+use crate::manifest::{AbsolutePath, EnvName, PluginId};
+use crate::regular::read_text;
+use crate::units::TimeSpan;
+
+/// The longest policy file, in bytes.
+pub const MAX_LEN: u64 = 1 << 20;
+
+/// The operator's policy, resolved for every plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Folders searched for libraries before the system's own.
+    pub library_dirs: Vec<AbsolutePath>,
+    /// Time between two polls of usage, from 100 ms to 24 h.
+    pub monitor_interval: TimeSpan,
+    /// Time from the launch to a plugin that has been created, from 1 ms to 1 h.
+    pub load_deadline: TimeSpan,
+    /// Time for a call where the caller sets none, from 1 ms to 1 h.
+    pub call_deadline: TimeSpan,
+    /// Time between the cancellation of a late call and the worker's death, from 1 ms to 1 h.
+    pub call_grace: TimeSpan,
+    rules: PolicyRules,
+    plugins: BTreeMap<PluginId, PolicyRules>,
+}
+
+/// What policy says about one plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyRules {
+    /// Limits that a plugin gets where it asks for nothing, and the most that it may ask for.
+    pub limits: Limits,
+    /// Environment variables that it may ask for.
+    pub env: BTreeSet<EnvName>,
+    /// What follows from violations.
+    pub violations: ViolationRules,
+}
+
+/// What follows from violations of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ViolationRules {
+    /// Counted violations after which it is unmounted.
+    pub threshold: NonZeroU32,
+    /// Whether it is unmounted at all.
+    pub auto_unmount: bool,
+    /// Whether each violation is logged.
+    pub log_violations: bool,
+}
+
+/// Why a policy can't be used.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// The file can't be read.
+    #[error("{}: cannot read the policy: {source}", file.display())]
+    Unreadable {
+        /// The policy file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A field is wrong.
+    #[error("{}: policy, {source}", file.display())]
+    Invalid {
+        /// The policy file.
+        file: PathBuf,
+        /// Where and what.
+        source: DocumentError,
+    },
+    /// A limit's hard tier is below the declared one, once all that applies is merged.
+    #[error("{}: policy, {table}{source}", file.display())]
+    TiersCrossed {
+        /// The policy file.
+        file: PathBuf,
+        /// The table in which they cross: empty, or `plugin.ID.`.
+        table: String,
+        /// Which limit.
+        source: TiersCrossed,
+    },
+}
+
+impl Policy {
+    /// Reads the policy file `file`.
+    pub fn load(file: &Path) -> Result<Self, PolicyError> {
+        let text = read_text(file, MAX_LEN).map_err(|source| PolicyError::Unreadable {
+            file: file.to_owned(),
+            source,
+        })?;
+        Self::parse(file, &text)
+    }
+
+    /// Reads a policy from its text; `file` is named in errors.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, PolicyError> {
+        let document: Document = document::parse(text).map_err(|source| PolicyError::Invalid {
+            file: file.to_owned(),
+            source,
+        })?;
+        let resolve = |settings: &PluginSettings, base: &PolicyRules, table: String| {
+            let crossed = |source| PolicyError::TiersCrossed {
+                file: file.to_owned(),
+                table,
+                source,
+            };
+            settings.applied_to(base).map_err(crossed)
+        };
+        let rules = resolve(
+            &document.everywhere(),
+            &PolicyRules::default(),
+            String::new(),
+        )?;
+        let mut plugins = BTreeMap::new();
+        for (id, settings) in &document.plugin {
+            plugins.insert(
+                id.clone(),
+                resolve(settings, &rules, format!("plugin.{id}."))?,
+            );
+        }
+        Ok(Self {
+            library_dirs: document.library_dirs,
+            monitor_interval: document.monitor.interval,
+            load_deadline: document.load.deadline,
+            call_deadline: document.call.deadline,
+            call_grace: document.call.grace,
+            rules,
+            plugins,
+        })
+    }
+
+    /// Lays limits from the command line over those of the file, for every plugin. On an error
+    /// nothing changes.
+    pub fn override_limits(&mut self, settings: &LimitSettings) -> Result<(), TiersCrossed> {
+        let mut changed = self.clone();
+        for rules in std::iter::once(&mut changed.rules).chain(changed.plugins.values_mut()) {
+            rules.limits = rules.limits.with(settings)?;
+        }
+        *self = changed;
+        Ok(())
+    }
+
+    /// What this policy says about `plugin`.
+    pub fn rules(&self, plugin: &PluginId) -> &PolicyRules {
+        self.plugins.get(plugin).unwrap_or(&self.rules)
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let (load, call) = (Load::default(), Call::default());
+        Self {
+            library_dirs: Vec::new(),
+            monitor_interval: Monitor::default().interval,
+            load_deadline: load.deadline,
+            call_deadline: call.deadline,
+            call_grace: call.grace,
+            rules: PolicyRules::default(),
+            plugins: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for ViolationRules {
+    fn default() -> Self {
+        const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+        Self {
+            threshold: TEN,
+            auto_unmount: true,
+            log_violations: true,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

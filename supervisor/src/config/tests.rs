@@ -1,0 +1,119 @@
+use super::*;
+use crate::limits::parse_override;
+
+fn parse(text: &str) -> Result<Policy, PolicyError> {
+    Policy::parse(Path::new("policy.toml"), text)
+}
+
+fn heap_of(policy: &Policy, plugin: &str) -> (String, String) {
+    let heap = policy.rules(&plugin.parse().unwrap()).limits.heap;
+    (heap.declared().to_string(), heap.hard().to_string())
+}
+
+#[test]
+fn an_empty_policy_is_the_built_in_one() {
+    let policy = parse("").unwrap();
+    assert_eq!(policy, Policy::default());
+    assert_eq!(policy.monitor_interval, TimeSpan::secs(10));
+    assert_eq!(
+        policy
+            .rules(&"x".parse().unwrap())
+            .violations
+            .threshold
+            .get(),
+        10
+    );
+    assert_eq!(heap_of(&policy, "x"), ("50 MB".into(), "62.5 MB".into()));
+}
+
+#[test]
+fn plugin_tables_override_the_general_ones() {
+    let policy = parse(
+        "[limits]\nheap = \"64MiB\"\n[violations]\nthreshold = 3\n[grants]\nenv = [\"LANG\"]\n\
+         [plugin.greet.limits]\nheap = { hard = \"100MiB\" }\n[plugin.greet.violations]\nauto_unmount = false\n\
+         [plugin.other]\ngrants = { env = [] }",
+    )
+    .unwrap();
+    assert_eq!(heap_of(&policy, "x"), ("64 MiB".into(), "80 MiB".into()));
+    assert_eq!(
+        heap_of(&policy, "greet"),
+        ("64 MiB".into(), "100 MiB".into())
+    );
+    let greet = policy.rules(&"greet".parse().unwrap());
+    assert_eq!(
+        (
+            greet.violations.threshold.get(),
+            greet.violations.auto_unmount,
+            greet.env.len()
+        ),
+        (3, false, 1)
+    );
+    assert!(policy.rules(&"other".parse().unwrap()).env.is_empty());
+}
+
+#[test]
+fn the_command_line_goes_above_all() {
+    let mut policy = parse("[plugin.greet.limits]\nheap = { hard = \"100MiB\" }").unwrap();
+    policy
+        .override_limits(&parse_override("heap=8M").unwrap())
+        .unwrap();
+    assert_eq!(heap_of(&policy, "greet"), ("8 MiB".into(), "10 MiB".into()));
+    assert_eq!(heap_of(&policy, "x"), ("8 MiB".into(), "10 MiB".into()));
+}
+
+#[test]
+fn each_wrong_field_is_named_with_file_line_and_column() {
+    for (text, error) in [
+        (
+            "[limit]",
+            "policy.toml: policy, line 1, column 2: limit: unknown field `limit`, expected one of",
+        ),
+        (
+            "[plugin.x]\ncolour = 1",
+            "line 2, column 1: plugin.x.colour: unknown field `colour`",
+        ),
+        ("[plugin.\"a/b\"]", "plugin.a/b: \"a/b\" is no plugin id"),
+        (
+            "[monitor]\ninterval = \"50ms\"",
+            "line 2, column 12: monitor.interval: 50 ms is out of range, it must be from 100 ms to 24 h",
+        ),
+        (
+            "[violations]\nthreshold = 0",
+            "line 2, column 13: violations.threshold: ",
+        ),
+        (
+            "[limits]\nheap = { declared = \"1MB\" }",
+            "limits.heap: 1 MB is out of range",
+        ),
+        (
+            "[limits]\nheap = {}",
+            "line 2, column 8: limits.heap: neither declared nor hard is given",
+        ),
+        (
+            "[limits]\nheap = { soft = \"1GB\" }",
+            "line 2, column 10: limits.heap.soft: unknown field `soft`, expected `declared` or `hard`",
+        ),
+        (
+            "library_dirs = [\"lib\"]",
+            "library_dirs: \"lib\" is no absolute path",
+        ),
+        (
+            "[plugin.x.limits]\nfds = { hard = 20 }",
+            "policy.toml: policy, plugin.x.limits.fds: hard 20 is below declared 32",
+        ),
+    ] {
+        let shown = parse(text).unwrap_err().to_string();
+        assert!(shown.contains(error), "{shown}\n  for {text}");
+    }
+}
+
+#[test]
+fn an_unreadable_policy_is_named() {
+    let error = Policy::load(Path::new("/nonexistent/policy.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("/nonexistent/policy.toml: cannot read the policy: No such file"),
+        "{error}"
+    );
+}

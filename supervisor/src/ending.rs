@@ -1,0 +1,162 @@
+//! How a worker ended: from outside, by its pidfd and its groups, or by our own hand.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use sandbox::cgroup::Events;
+use serde::Serialize;
+
+/// Why a worker is no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Ending {
+    /// It was unloaded.
+    Unloaded,
+    /// A signal that we didn't send.
+    Signal {
+        /// Its number.
+        number: i32,
+    },
+    /// It exited by itself, which counts as a crash whatever the code.
+    Exit {
+        /// Its code.
+        code: i32,
+    },
+    /// The kernel killed it for want of memory.
+    OutOfMemory,
+    /// A call outlived its deadline, and cancelling it didn't end it.
+    Deadline {
+        /// The call.
+        call: u64,
+    },
+    /// A call took more CPU time than its hard limit.
+    Cpu {
+        /// What it took.
+        #[serde(rename = "used_us", serialize_with = "micros")]
+        used: Duration,
+    },
+    /// It made a system call that is answered by the kill.
+    Denied {
+        /// Name or number of the call.
+        syscall: String,
+    },
+    /// It sent what no honest worker sends.
+    Protocol {
+        /// What was wrong.
+        what: String,
+    },
+    /// Its plugin was unmounted for its violations.
+    Unmounted,
+    /// It wasn't confined as it must be, or wasn't ready in time.
+    Launch {
+        /// What was wrong.
+        what: String,
+    },
+    /// Its state can't be known any more; with the launcher every worker ends.
+    Lost,
+}
+
+impl Ending {
+    /// Classifies an end that we didn't cause.
+    #[must_use]
+    pub fn classify(status: Option<ExitStatus>, events: Option<Events>) -> Ending {
+        if events.is_some_and(|events| events.oom_kills > 0) {
+            return Ending::OutOfMemory;
+        }
+        match status {
+            Some(status) => match (status.signal(), status.code()) {
+                (Some(number), _) => Ending::Signal { number },
+                (None, Some(code)) => Ending::Exit { code },
+                (None, None) => Ending::Lost,
+            },
+            None => Ending::Lost,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Unloaded => f.write_str("it was unloaded"),
+            Ending::Signal { number } => write!(f, "it died of {}", signal_name(*number)),
+            Ending::Exit { code } => write!(f, "it exited by itself, with code {code}"),
+            Ending::OutOfMemory => f.write_str("it ran out of the memory it was granted"),
+            Ending::Deadline { call } => {
+                write!(f, "it was killed: call {call} outlived its deadline")
+            }
+            Ending::Cpu { used } => {
+                write!(
+                    f,
+                    "it was killed: a call took {} ms of CPU time",
+                    used.as_millis()
+                )
+            }
+            Ending::Denied { syscall } => write!(f, "it was killed: it tried {syscall}"),
+            Ending::Protocol { what } => write!(f, "it was killed: protocol violation, {what}"),
+            Ending::Unmounted => f.write_str("it was unmounted for its violations"),
+            Ending::Launch { what } => f.write_str(what),
+            Ending::Lost => f.write_str("it is gone, nobody knows how"),
+        }
+    }
+}
+
+fn signal_name(number: i32) -> String {
+    match nix::sys::signal::Signal::try_from(number) {
+        Ok(signal) => signal.as_str().to_owned(),
+        Err(_) => format!("signal {number}"),
+    }
+}
+
+fn micros<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Wait status from init's 8-byte report: pid and status, little-endian, for kernels
+/// that keep none behind a pidfd.
+#[must_use]
+pub fn from_report(report: &[u8]) -> Option<ExitStatus> {
+    let bytes = report.get(4..8)?.try_into().ok()?;
+    Some(ExitStatus::from_raw(i32::from_le_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_OOM: Events = Events {
+        oom: None,
+        oom_kills: 0,
+        memory_max_hits: None,
+        pids_max_hits: 0,
+    };
+
+    #[test]
+    fn kill_for_memory_is_told_from_other_kills() {
+        let killed = Some(ExitStatus::from_raw(9));
+        let oom = Some(Events {
+            oom_kills: 1,
+            ..NO_OOM
+        });
+        assert_eq!(Ending::classify(killed, oom), Ending::OutOfMemory);
+        assert_eq!(
+            Ending::classify(killed, Some(NO_OOM)),
+            Ending::Signal { number: 9 }
+        );
+    }
+
+    #[test]
+    fn exit_zero_is_a_crash_too() {
+        let status = Some(ExitStatus::from_raw(0));
+        assert_eq!(Ending::classify(status, None), Ending::Exit { code: 0 });
+    }
+
+    #[test]
+    fn report_of_init_is_a_wait_status() {
+        let mut report = 77u32.to_le_bytes().to_vec();
+        report.extend(11i32.to_le_bytes());
+        assert_eq!(from_report(&report).unwrap().signal(), Some(11));
+        assert_eq!(from_report(&report[..6]), None);
+    }
+}

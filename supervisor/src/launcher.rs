@@ -1,0 +1,376 @@
+//! The launcher, seen from the supervisor: one child process, requests by number,
+//! answers as they come.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::fs::MetadataExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+use sandbox::cgroup::{Applied, Directories, Events};
+use sandbox::codec;
+use sandbox::launch::{Answer, Failure, Request, Stage};
+use sandbox::plan::{Ceiling, ImageKey, Plan};
+use sandbox::seccomp;
+use sandbox::steps::launcher::send;
+use sandbox::sys::readiness::register;
+use sandbox::sys::socket::{MAX_FDS, receive};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::elf::Library;
+use crate::program::Program;
+
+/// Why there is no launcher, or no longer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LauncherError {
+    /// The process couldn't be started.
+    #[error("can't start the launcher: {0}")]
+    Start(String),
+    /// It started and found that it can't do its work.
+    #[error("the launcher can't work here: {0}")]
+    Refused(String),
+    /// It ended.
+    #[error("the launcher ended: no plugin can be loaded any more, start Cordon again")]
+    Ended,
+    /// A request too large for one message.
+    #[error("request to the launcher: {0}")]
+    Request(String),
+    /// A worker or an image couldn't be made.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// A worker as it comes from the launcher: executed, not yet attested.
+#[derive(Debug)]
+pub struct Launched {
+    /// Number of the launch.
+    pub id: u64,
+    /// Init, whose death ends every process of the worker.
+    pub init: OwnedFd,
+    /// Init's 8-byte report of how the worker ended.
+    pub report: OwnedFd,
+    /// Limits as read back.
+    pub applied: Applied,
+    /// What `groups` are.
+    pub directories: Directories,
+    /// The worker's cgroup directories.
+    pub groups: Vec<OwnedFd>,
+    /// When each step was done.
+    pub stages: Vec<Stage>,
+    /// Resolves once every process is gone, with what the kernel counted.
+    pub gone: oneshot::Receiver<Option<Events>>,
+}
+
+/// A handle to the running launcher; clones share it.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    shared: Arc<Shared>,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    stop: Notify,
+    ended: watch::Sender<bool>,
+}
+
+type LaunchReply = oneshot::Sender<Result<Launched, LauncherError>>;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    ended: bool,
+    next_id: u64,
+    launches: HashMap<u64, LaunchReply>,
+    gone: HashMap<u64, oneshot::Sender<Option<Events>>>,
+    images: HashMap<ImageKey, Vec<oneshot::Sender<Result<(), LauncherError>>>>,
+}
+
+impl Launcher {
+    /// Starts it. Must be called within a tokio runtime, whose tasks then serve it.
+    ///
+    /// # Errors
+    /// [`LauncherError`].
+    pub async fn start(
+        program: &Program,
+        ceiling: Ceiling,
+        base: Vec<Library>,
+        init_filter: seccomp::Program,
+        uid_lock: BorrowedFd<'_>,
+    ) -> Result<Launcher, LauncherError> {
+        let failed = |error: io::Error| LauncherError::Start(error.to_string());
+        let (socket, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(|error| failed(error.into()))?;
+        let own = pidfd_open(getpid(), PidfdFlags::empty()).map_err(|e| failed(e.into()))?;
+        let child = spawn(program, theirs).map_err(failed)?;
+        let names = base
+            .iter()
+            .map(|library| library.soname.to_string())
+            .collect();
+        let start = codec::encode(&Request::Start {
+            ceiling,
+            base: names,
+            init_filter,
+        })
+        .map_err(|error| LauncherError::Request(error.to_string()))?;
+        let mut fds = vec![own.as_fd(), program.fd.as_fd(), uid_lock];
+        fds.extend(base.iter().map(|library| library.file.as_fd()));
+        send(socket.as_fd(), &start, &fds).map_err(failed)?;
+        rustix::io::ioctl_fionbio(&socket, true).map_err(|error| failed(error.into()))?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let socket = register(socket, interest).map_err(failed)?;
+        match read_answer(&socket).await {
+            Some((Answer::Started, _)) => {}
+            Some((Answer::Refused(why), _)) => return Err(LauncherError::Refused(why)),
+            _ => return Err(LauncherError::Ended),
+        }
+        let shared = Arc::new(Shared::default());
+        let (outbox, queue) = mpsc::unbounded_channel();
+        tokio::spawn(serve(socket, Arc::clone(&shared), queue, child));
+        Ok(Launcher { shared, outbox })
+    }
+
+    /// Has an image built, unless it is there.
+    ///
+    /// # Errors
+    /// [`LauncherError`].
+    pub async fn image(
+        &self,
+        key: ImageKey,
+        files: Vec<(String, OwnedFd)>,
+    ) -> Result<(), LauncherError> {
+        let (reply, answer) = oneshot::channel();
+        self.waiting().images.entry(key).or_default().push(reply);
+        let (files, fds) = files.into_iter().unzip();
+        self.request(&Request::Image { key, files }, fds)?;
+        answer.await.unwrap_or(Err(LauncherError::Ended))
+    }
+
+    /// Launches a worker with its ends of socket, stdout and stderr.
+    ///
+    /// # Errors
+    /// [`LauncherError::Failed`] names the step.
+    pub async fn launch(
+        &self,
+        plan: Plan,
+        channels: [OwnedFd; 3],
+    ) -> Result<Launched, LauncherError> {
+        let (reply, answer) = oneshot::channel();
+        let id = {
+            let mut waiting = self.waiting();
+            waiting.next_id += 1;
+            let id = waiting.next_id;
+            waiting.launches.insert(id, reply);
+            id
+        };
+        self.request(
+            &Request::Launch {
+                id,
+                plan: Box::new(plan),
+            },
+            channels.into(),
+        )?;
+        answer.await.unwrap_or(Err(LauncherError::Ended))
+    }
+
+    /// Kills a worker. Killing one that is gone does nothing.
+    pub fn kill(&self, id: u64) {
+        // With the launcher ended every worker is dead already.
+        self.request(&Request::Kill { id }, Vec::new()).ok();
+    }
+
+    /// Stops or continues all threads of a worker.
+    pub fn freeze(&self, id: u64, frozen: bool) {
+        self.request(&Request::Freeze { id, frozen }, Vec::new())
+            .ok();
+    }
+
+    /// Has it kill every worker, and waits until it has ended.
+    pub(crate) async fn stop(&self) {
+        let mut ended = self.shared.ended.subscribe();
+        self.shared.stop.notify_one();
+        ended.wait_for(|ended| *ended).await.ok();
+    }
+
+    fn request(&self, request: &Request, fds: Vec<OwnedFd>) -> Result<(), LauncherError> {
+        let bytes = codec::encode(request).map_err(|e| LauncherError::Request(e.to_string()))?;
+        if self.waiting().ended {
+            return Err(LauncherError::Ended);
+        }
+        self.outbox
+            .send(Outgoing { bytes, fds })
+            .map_err(|_| LauncherError::Ended)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.shared.waiting()
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn spawn(program: &Program, socket: OwnedFd) -> io::Result<Child> {
+    use std::os::fd::AsRawFd;
+    // By fd: the path may lead to another file by now.
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.fd.as_raw_fd()));
+    command
+        .arg(sandbox::steps::LAUNCHER_ARGUMENT)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(socket))
+        .stdout(Stdio::null());
+    #[cfg(feature = "weaken")]
+    if let Some(list) = std::env::var_os(sandbox::weaken::VARIABLE) {
+        command.env(sandbox::weaken::VARIABLE, list);
+    }
+    command.spawn()
+}
+
+async fn read_answer(socket: &AsyncFd<OwnedFd>) -> Option<(Answer, Vec<OwnedFd>)> {
+    let mut buffer = vec![0; codec::MAX_MESSAGE];
+    let received = socket
+        .async_io(Interest::READABLE, |socket| {
+            receive(socket, &mut buffer, MAX_FDS)
+        })
+        .await
+        .ok()?;
+    let answer = codec::decode(&buffer[..received.bytes]).ok()?;
+    Some((answer, received.fds))
+}
+
+async fn serve(
+    socket: AsyncFd<OwnedFd>,
+    shared: Arc<Shared>,
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    mut child: Child,
+) {
+    let writer = async {
+        while let Some(Outgoing { bytes, fds }) = queue.recv().await {
+            let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+            let write = |socket: &OwnedFd| send(socket.as_fd(), &bytes, &fds);
+            if socket.async_io(Interest::WRITABLE, write).await.is_err() {
+                break;
+            }
+        }
+    };
+    let reader = async {
+        while let Some((answer, fds)) = read_answer(&socket).await {
+            shared.dispatch(answer, fds);
+        }
+    };
+    // The last handle gone means that nobody wants workers any more.
+    tokio::select! { () = writer => {}, () = reader => {}, () = shared.stop.notified() => {} }
+    drop(socket);
+    // It cleans up and ends now; reaping it keeps no zombie behind.
+    tokio::task::spawn_blocking(move || child.wait()).await.ok();
+    shared.end();
+    shared.ended.send_replace(true);
+}
+
+impl Shared {
+    fn dispatch(&self, answer: Answer, fds: Vec<OwnedFd>) {
+        let mut waiting = self.waiting();
+        match answer {
+            Answer::Started | Answer::Refused(_) => {}
+            Answer::Image(key) => waiting.image_done(key, &Ok(())),
+            Answer::ImageFailed(key, failure) => waiting.image_done(key, &Err(failure.into())),
+            Answer::LaunchFailed(id, failure) => {
+                if let Some(reply) = waiting.launches.remove(&id) {
+                    reply.send(Err(failure.into())).ok();
+                }
+            }
+            Answer::Launched {
+                id,
+                applied,
+                directories,
+                stages,
+            } => {
+                let Some(reply) = waiting.launches.remove(&id) else {
+                    return;
+                };
+                let (sender, gone) = oneshot::channel();
+                let mut fds = fds.into_iter();
+                let (Some(init), Some(report)) = (fds.next(), fds.next()) else {
+                    reply
+                        .send(Err(LauncherError::Request("fds are missing".into())))
+                        .ok();
+                    return;
+                };
+                waiting.gone.insert(id, sender);
+                let groups = fds.collect();
+                let launched = Launched {
+                    id,
+                    init,
+                    report,
+                    applied,
+                    directories,
+                    groups,
+                    stages,
+                    gone,
+                };
+                reply.send(Ok(launched)).ok();
+            }
+            Answer::Gone { id, events } => {
+                if let Some(sender) = waiting.gone.remove(&id) {
+                    sender.send(events).ok();
+                }
+            }
+        }
+    }
+
+    fn end(&self) {
+        let mut waiting = self.waiting();
+        // Dropped senders wake their receivers.
+        *waiting = Waiting {
+            ended: true,
+            ..Waiting::default()
+        };
+    }
+}
+
+impl Waiting {
+    fn image_done(&mut self, key: ImageKey, result: &Result<(), LauncherError>) {
+        for reply in self.images.remove(&key).unwrap_or_default() {
+            reply.send(result.clone()).ok();
+        }
+    }
+}
+
+/// Inode of a socket or pipe, by which the attestation recognises it.
+///
+/// # Errors
+/// The kernel's errno, see fstat(2).
+pub fn inode(fd: impl AsFd) -> io::Result<u64> {
+    let file = std::fs::File::from(fd.as_fd().try_clone_to_owned()?);
+    Ok(file.metadata()?.st_ino())
+}
+
+/// The pidfd of a living child or of another process that can't be reaped meanwhile.
+///
+/// # Errors
+/// The kernel's errno, see pidfd_open(2).
+pub fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}

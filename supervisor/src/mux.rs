@@ -1,0 +1,492 @@
+//! Many calls in flight over one worker's socket, without I/O and without a task each.
+//!
+//! Callers [`open`](Mux::open) requests, the worker's one I/O task hands it every frame
+//! that came and every tick of the clock. What the worker says is hostile: a frame that
+//! answers nothing is a [`ProtocolError`].
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use ipc_proto::decoder::Decoder;
+use ipc_proto::frame::{EncodeError, Frame, encode};
+use ipc_proto::limits::MAX_QUEUED_REQUESTS;
+use ipc_proto::message::{FromWorker, HostOp, LoadFailure, ToWorker, Upstream};
+use tokio::sync::oneshot;
+
+/// Bytes that may wait for a worker that doesn't read.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// To a load: the plugin's ABI version.
+    Loaded {
+        /// Major in the upper 16 bits, minor in the lower.
+        abi: u32,
+    },
+    /// To a load that failed.
+    LoadFailed {
+        /// What failed.
+        reason: LoadFailure,
+        /// ABI version of the plugin where it got that far, else 0.
+        abi: u32,
+        /// Hostile text for a person.
+        detail: String,
+    },
+    /// To a create.
+    Created,
+    /// To everything else, and to a create that failed.
+    Returned {
+        /// Status of the plugin ABI.
+        status: i32,
+        /// Verdict of a hook.
+        verdict: u8,
+        /// Schema of a snapshot.
+        schema: u32,
+        /// The reply, or the plugin's error text.
+        payload: Vec<u8>,
+    },
+}
+
+/// Why a request got no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// The deadline passed.
+    Deadline,
+    /// The connection ended.
+    Closed,
+}
+
+/// Why a request can't be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The payload or a name passes a limit.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Too much is in flight already.
+    #[error(
+        "the plugin has {MAX_QUEUED_REQUESTS} calls in flight or doesn't read: try again later"
+    )]
+    Busy,
+    /// The connection ended.
+    #[error("the plugin's worker is gone")]
+    Closed,
+}
+
+/// A frame that no honest worker sends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ProtocolError {
+    /// An answer that fits no request in flight.
+    #[error("{kind} for call {call}, which isn't in flight or expects another answer")]
+    Unsolicited {
+        /// What came.
+        kind: &'static str,
+        /// For which call.
+        call: u64,
+    },
+    /// A frame that belongs before the load.
+    #[error("{0} after the handshake")]
+    OutOfSequence(&'static str),
+}
+
+/// What a frame means to the supervisor.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Incoming<'a> {
+    /// A request was answered; its caller has the reply.
+    Answered {
+        /// The request.
+        call: u64,
+        /// How long it took, `None` for one that was given up.
+        took: Option<Duration>,
+    },
+    /// A log line, hostile text.
+    Log {
+        /// 1 (error) to 5 (trace).
+        level: u8,
+        /// The line.
+        text: &'a str,
+    },
+    /// The plugin asks the host for something.
+    HostCall {
+        /// During this call.
+        call: u64,
+        /// Number of the host call.
+        seq: u32,
+        /// For what.
+        op: HostOp<'a>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    Load,
+    Create,
+    Return,
+}
+
+#[derive(Debug)]
+struct Pending {
+    expects: Expects,
+    opened: Instant,
+    deadline: Option<Instant>,
+    /// `None` once the caller was told that it takes too long, or gave up.
+    reply: Option<oneshot::Sender<Result<Reply, Unanswered>>>,
+}
+
+/// The requests of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Mux {
+    last: u64,
+    pending: HashMap<u64, Pending>,
+    out: Vec<u8>,
+    written: usize,
+    closed: bool,
+}
+
+/// What the clock asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overdue {
+    /// Deadlines that passed now: their callers were told.
+    pub(crate) missed: Vec<u64>,
+    /// A call outlived its deadline by the grace: only killing the worker ends it.
+    pub(crate) stuck: Option<u64>,
+}
+
+impl Mux {
+    /// Opens a request: its number, and where the answer will come.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was queued then.
+    pub(crate) fn open(
+        &mut self,
+        message: &ToWorker<'_>,
+        deadline: Option<Duration>,
+        now: Instant,
+    ) -> Result<(u64, oneshot::Receiver<Result<Reply, Unanswered>>), OpenError> {
+        if self.closed {
+            return Err(OpenError::Closed);
+        }
+        if self.pending.len() >= MAX_QUEUED_REQUESTS || self.unsent().len() > MAX_WAITING_BYTES {
+            return Err(OpenError::Busy);
+        }
+        let call = self.last + 1;
+        encode(message, call, deadline, &mut self.out)?;
+        self.last = call;
+        let expects = match message {
+            ToWorker::Load { .. } => Expects::Load,
+            ToWorker::Create { .. } => Expects::Create,
+            _ => Expects::Return,
+        };
+        let (reply, answer) = oneshot::channel();
+        let deadline = deadline.map(|deadline| now + deadline);
+        self.pending.insert(
+            call,
+            Pending {
+                expects,
+                opened: now,
+                deadline,
+                reply: Some(reply),
+            },
+        );
+        Ok((call, answer))
+    }
+
+    /// Queues a message that expects no answer.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(crate) fn post(&mut self, message: &ToWorker<'_>, call: u64) -> Result<(), OpenError> {
+        if self.closed {
+            return Err(OpenError::Closed);
+        }
+        if self.unsent().len() > MAX_WAITING_BYTES {
+            return Err(OpenError::Busy);
+        }
+        Ok(encode(message, call, None, &mut self.out)?)
+    }
+
+    /// Gives a call up: its caller went away. A late answer is then no violation.
+    pub(crate) fn cancel(&mut self, call: u64) {
+        if let Some(pending) = self.pending.get_mut(&call) {
+            pending.reply = None;
+            // The worker may be gone or not read; then there is nobody to tell.
+            let _ = self.post(&ToWorker::Cancel, call);
+        }
+    }
+
+    /// Handles one frame of the worker.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]: the worker must be killed.
+    pub(crate) fn incoming<'a>(
+        &mut self,
+        frame: &Frame<'a, Upstream>,
+        now: Instant,
+    ) -> Result<Incoming<'a>, ProtocolError> {
+        let call = frame.call;
+        let (kind, expected, reply) = match &frame.message {
+            FromWorker::Log { level, text } => {
+                return Ok(Incoming::Log {
+                    level: *level,
+                    text,
+                });
+            }
+            FromWorker::HostCall { seq, op } => {
+                if !self.pending.contains_key(&call) {
+                    return Err(ProtocolError::Unsolicited {
+                        kind: "host call",
+                        call,
+                    });
+                }
+                return Ok(Incoming::HostCall {
+                    call,
+                    seq: *seq,
+                    op: *op,
+                });
+            }
+            FromWorker::Hello(_) => return Err(ProtocolError::OutOfSequence("hello")),
+            FromWorker::Ready => return Err(ProtocolError::OutOfSequence("ready")),
+            FromWorker::SetupFailed { .. } => {
+                return Err(ProtocolError::OutOfSequence("setup failure"));
+            }
+            FromWorker::Loaded { abi, .. } => {
+                ("loaded", Expects::Load, Reply::Loaded { abi: *abi })
+            }
+            FromWorker::LoadFailed {
+                reason,
+                plugin_abi,
+                detail,
+            } => {
+                let detail = (*detail).to_owned();
+                let reply = Reply::LoadFailed {
+                    reason: *reason,
+                    abi: *plugin_abi,
+                    detail,
+                };
+                ("load failure", Expects::Load, reply)
+            }
+            FromWorker::Created => ("created", Expects::Create, Reply::Created),
+            FromWorker::Reply {
+                status,
+                verdict,
+                schema,
+                payload,
+            } => {
+                let (status, verdict, schema) = (*status, *verdict, *schema);
+                let reply = Reply::Returned {
+                    status,
+                    verdict,
+                    schema,
+                    payload: payload.to_vec(),
+                };
+                let create = self
+                    .pending
+                    .get(&call)
+                    .is_some_and(|p| p.expects == Expects::Create);
+                // Only a create that failed is answered so.
+                let expects = if create && status != 0 {
+                    Expects::Create
+                } else {
+                    Expects::Return
+                };
+                ("reply", expects, reply)
+            }
+        };
+        match self.pending.remove(&call) {
+            Some(pending) if pending.expects == expected => {
+                let took = pending.reply.map(|sender| {
+                    // A caller that went away just now doesn't want it.
+                    let _ = sender.send(Ok(reply));
+                    now.duration_since(pending.opened)
+                });
+                Ok(Incoming::Answered { call, took })
+            }
+            _ => Err(ProtocolError::Unsolicited { kind, call }),
+        }
+    }
+
+    /// When [`overdue`](Self::overdue) has something to do next.
+    #[must_use]
+    pub(crate) fn next_deadline(&self, grace: Duration) -> Option<Instant> {
+        self.pending
+            .values()
+            .filter_map(|pending| match pending.reply {
+                Some(_) => pending.deadline,
+                None => pending.deadline.map(|deadline| deadline + grace),
+            })
+            .min()
+    }
+
+    /// Tells callers whose deadline passed, and finds what cancelling couldn't end.
+    pub(crate) fn overdue(&mut self, now: Instant, grace: Duration) -> Overdue {
+        let mut overdue = Overdue::default();
+        for (call, pending) in &mut self.pending {
+            let Some(deadline) = pending.deadline else {
+                continue;
+            };
+            if deadline + grace <= now {
+                overdue.stuck = Some(*call);
+            }
+            if deadline <= now
+                && let Some(reply) = pending.reply.take()
+            {
+                let _ = reply.send(Err(Unanswered::Deadline));
+                overdue.missed.push(*call);
+            }
+        }
+        for call in &overdue.missed {
+            let _ = self.post(&ToWorker::Cancel, *call);
+        }
+        overdue
+    }
+
+    /// Numbers of the calls in flight, oldest first.
+    #[must_use]
+    pub(crate) fn in_flight(&self) -> Vec<u64> {
+        let mut calls: Vec<u64> = self.pending.keys().copied().collect();
+        calls.sort_unstable();
+        calls
+    }
+
+    /// Bytes to write.
+    #[must_use]
+    pub(crate) fn unsent(&self) -> &[u8] {
+        &self.out[self.written..]
+    }
+
+    /// Says that `count` of [`unsent`](Self::unsent) are written.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.written += count;
+        if self.written >= self.out.len() {
+            self.out.clear();
+            self.written = 0;
+            self.out.shrink_to(ipc_proto::limits::RETAINED_BUFFER);
+        }
+    }
+
+    /// Ends the connection: everyone who waits is told, nothing can be opened.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        for (_, pending) in self.pending.drain() {
+            if let Some(reply) = pending.reply {
+                let _ = reply.send(Err(Unanswered::Closed));
+            }
+        }
+        self.out = Vec::new();
+        self.written = 0;
+    }
+}
+
+/// The decoder of what workers send.
+pub(crate) type WorkerDecoder = Decoder<Upstream>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_millis(100);
+
+    fn call() -> ToWorker<'static> {
+        ToWorker::Call {
+            method: "m",
+            payload: b"p",
+            tenant: "",
+            user: "",
+        }
+    }
+
+    fn feed(mux: &mut Mux, message: &FromWorker<'_>, call: u64) -> Result<(), ProtocolError> {
+        let mut bytes = Vec::new();
+        encode(message, call, None, &mut bytes).unwrap();
+        let mut decoder = WorkerDecoder::new();
+        assert_eq!(decoder.push(&bytes), bytes.len());
+        let frame = decoder.next_frame().unwrap().unwrap();
+        mux.incoming(&frame, Instant::now()).map(drop)
+    }
+
+    fn returned(payload: &[u8]) -> FromWorker<'_> {
+        FromWorker::Reply {
+            status: 0,
+            verdict: 0,
+            schema: 0,
+            payload,
+        }
+    }
+
+    #[test]
+    fn replies_out_of_order_reach_their_callers() {
+        let mut mux = Mux::default();
+        let now = Instant::now();
+        let (first, mut one) = mux.open(&call(), None, now).unwrap();
+        let (second, mut two) = mux.open(&call(), None, now).unwrap();
+        feed(&mut mux, &returned(b"2"), second).unwrap();
+        feed(&mut mux, &returned(b"1"), first).unwrap();
+        for (answer, wanted) in [(&mut one, b"1"), (&mut two, b"2")] {
+            let reply = answer.try_recv().unwrap().unwrap();
+            assert!(matches!(reply, Reply::Returned { payload, .. } if payload == wanted));
+        }
+    }
+
+    #[test]
+    fn unsolicited_duplicate_and_misfit_answers_are_violations() {
+        let mut mux = Mux::default();
+        assert!(feed(&mut mux, &returned(b""), 1).is_err());
+        let (call, _answer) = mux.open(&call(), None, Instant::now()).unwrap();
+        feed(&mut mux, &returned(b""), call).unwrap();
+        assert!(feed(&mut mux, &returned(b""), call).is_err());
+        let (call, _answer) = mux.open(&self::call(), None, Instant::now()).unwrap();
+        assert!(feed(&mut mux, &FromWorker::Created, call).is_err());
+        assert!(feed(&mut mux, &FromWorker::Ready, 0).is_err());
+        let op = HostOp::ContextGet { key: "k" };
+        assert!(feed(&mut mux, &FromWorker::HostCall { seq: 1, op }, 99).is_err());
+    }
+
+    #[test]
+    fn late_reply_to_a_cancelled_call_is_no_violation() {
+        let mut mux = Mux::default();
+        let (call, _answer) = mux.open(&call(), None, Instant::now()).unwrap();
+        mux.cancel(call);
+        feed(&mut mux, &returned(b""), call).unwrap();
+        assert!(feed(&mut mux, &returned(b""), call).is_err());
+    }
+
+    #[test]
+    fn missed_deadline_is_told_at_once_and_stuck_after_the_grace() {
+        let mut mux = Mux::default();
+        let now = Instant::now();
+        let (call, mut answer) = mux.open(&call(), Some(GRACE), now).unwrap();
+        assert_eq!(mux.overdue(now, GRACE), Overdue::default());
+        assert_eq!(
+            mux.overdue(now + GRACE, GRACE),
+            Overdue {
+                missed: vec![call],
+                stuck: None
+            }
+        );
+        assert_eq!(answer.try_recv().unwrap(), Err(Unanswered::Deadline));
+        assert_eq!(mux.overdue(now + GRACE * 2, GRACE).stuck, Some(call));
+    }
+
+    #[test]
+    fn closing_tells_everyone_and_refuses_more() {
+        let mut mux = Mux::default();
+        let (_, mut answer) = mux.open(&call(), None, Instant::now()).unwrap();
+        mux.close();
+        assert_eq!(answer.try_recv().unwrap(), Err(Unanswered::Closed));
+        assert!(matches!(
+            mux.open(&call(), None, Instant::now()),
+            Err(OpenError::Closed)
+        ));
+    }
+
+    #[test]
+    fn calls_in_flight_are_bounded() {
+        let mut mux = Mux::default();
+        let now = Instant::now();
+        let answers: Vec<_> = (0..MAX_QUEUED_REQUESTS)
+            .map(|_| mux.open(&call(), None, now).unwrap())
+            .collect();
+        assert!(matches!(mux.open(&call(), None, now), Err(OpenError::Busy)));
+        assert_eq!(mux.in_flight().len(), answers.len());
+    }
+}

@@ -1,0 +1,216 @@
+//! The library's front: load plugins, call them, unload them, ask how they are.
+//!
+//! A supervisor has one I/O thread, on which every worker's tasks run; its methods can
+//! be awaited on any runtime.
+
+mod builder;
+mod call;
+mod load;
+mod monitor;
+mod status;
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sandbox::seccomp::{Profile, Program as Filter};
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, watch};
+
+pub use builder::{Builder, StartError};
+pub use call::{Call, CallError, Verdict};
+pub use load::LoadError;
+pub use status::PluginStatus;
+
+use crate::config::Policy;
+use crate::elf::{Library, LibraryDirs};
+use crate::launcher::Launcher;
+use crate::lifecycle::{self, IllegalTransition};
+use crate::manifest::PluginId;
+use crate::package::Package;
+use crate::plugin::{Event, Plugin, Record};
+use crate::uids::Uids;
+use crate::worker::Worker;
+
+/// Events kept for a slow listener; beyond them it misses the oldest.
+const EVENTS: usize = 4096;
+
+/// Runs plugins, each in a confined worker of its own.
+///
+/// Dropping it kills every worker and waits until nothing of them is left.
+#[derive(Debug)]
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    io: Handle,
+    thread: Option<std::thread::JoinHandle<()>>,
+    stop: Option<watch::Sender<()>>,
+}
+
+/// What all tasks share.
+#[derive(Debug)]
+struct Shared {
+    policy: Policy,
+    launcher: Launcher,
+    dirs: LibraryDirs,
+    /// Sonames that every worker has.
+    base: Vec<String>,
+    profile: Arc<Profile>,
+    filter: Filter,
+    uids: Mutex<Option<Uids>>,
+    plugins: Mutex<BTreeMap<PluginId, Entry>>,
+    launches: std::sync::atomic::AtomicU64,
+    events: broadcast::Sender<Event>,
+}
+
+/// One plugin of the registry.
+#[derive(Debug)]
+struct Entry {
+    record: Arc<Record>,
+    package: Arc<Package>,
+    plugin: Option<Arc<Plugin>>,
+    worker: Option<Arc<Worker>>,
+}
+
+/// There is no plugin of that id, or it is in no state for it.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageError {
+    /// Nothing of that id was ever loaded.
+    #[error("there is no plugin {0}")]
+    Unknown(PluginId),
+    /// Its state doesn't allow it.
+    #[error("plugin {plugin}: {source}")]
+    State {
+        /// Which plugin.
+        plugin: PluginId,
+        /// Why not.
+        source: IllegalTransition,
+    },
+}
+
+impl Supervisor {
+    /// Prepares a supervisor under the default policy.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// Every plugin that was ever loaded, by id.
+    #[must_use]
+    pub fn list(&self) -> Vec<PluginStatus> {
+        self.shared
+            .plugins()
+            .values()
+            .map(PluginStatus::of)
+            .collect()
+    }
+
+    /// One plugin.
+    #[must_use]
+    pub fn status(&self, plugin: &PluginId) -> Option<PluginStatus> {
+        self.shared.plugins().get(plugin).map(PluginStatus::of)
+    }
+
+    /// Pid of the launcher's child for this plugin, for display and for tests.
+    #[must_use]
+    pub fn worker(&self, plugin: &PluginId) -> Option<Arc<Worker>> {
+        self.shared
+            .plugins()
+            .get(plugin)
+            .and_then(|entry| entry.worker.clone())
+    }
+
+    /// Asks the plugin to shut down, within the grace time, and ends its worker. What was
+    /// counted of it is kept.
+    ///
+    /// # Errors
+    /// [`ManageError`].
+    pub async fn unload(&self, plugin: &PluginId) -> Result<(), ManageError> {
+        let (shared, id) = (Arc::clone(&self.shared), plugin.clone());
+        let task = self.io.spawn(async move { shared.unload(&id).await });
+        task.await
+            .unwrap_or_else(|_| Err(ManageError::Unknown(plugin.clone())))
+    }
+
+    /// Allows an unmounted plugin to be loaded again, and counts its violations from zero:
+    /// an operator's decision.
+    ///
+    /// # Errors
+    /// [`ManageError`].
+    pub fn enable(&self, plugin: &PluginId) -> Result<(), ManageError> {
+        let plugins = self.shared.plugins();
+        let entry = plugins
+            .get(plugin)
+            .ok_or_else(|| ManageError::Unknown(plugin.clone()))?;
+        advance(&entry.record, plugin, lifecycle::Event::Enable)
+    }
+
+    /// Reads usage of every worker now, and holds it against the limits.
+    pub fn audit(&self) {
+        self.shared.audit();
+    }
+}
+
+fn advance(record: &Record, plugin: &PluginId, event: lifecycle::Event) -> Result<(), ManageError> {
+    match record.advance(event) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ManageError::State {
+            plugin: plugin.clone(),
+            source,
+        }),
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // The thread's runtime ends with its tasks, the last handle of the launcher with
+        // them; the launcher then kills all workers, and is waited for.
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+impl Shared {
+    fn plugins(&self) -> MutexGuard<'_, BTreeMap<PluginId, Entry>> {
+        self.plugins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn uids(&self) -> MutexGuard<'_, Option<Uids>> {
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn unload(&self, id: &PluginId) -> Result<(), ManageError> {
+        let (record, worker) = {
+            let plugins = self.plugins();
+            let entry = plugins
+                .get(id)
+                .ok_or_else(|| ManageError::Unknown(id.clone()))?;
+            (Arc::clone(&entry.record), entry.worker.clone())
+        };
+        advance(&record, id, lifecycle::Event::UnloadRequested)?;
+        if let Some(worker) = worker {
+            worker.shut_down(self.policy.call_grace.as_duration()).await;
+        }
+        Ok(())
+    }
+}
+
+/// A library's soname as the launcher takes it.
+fn sonames(libraries: &[Library]) -> Vec<String> {
+    libraries
+        .iter()
+        .map(|library| library.soname.to_string())
+        .collect()
+}
+
+/// The lock on the uid range as a borrowed fd, for the launcher's start.
+fn lock_fd(uids: &Uids) -> std::os::fd::BorrowedFd<'_> {
+    uids.lock_fd().as_fd()
+}

@@ -1,0 +1,196 @@
+//! Starting a supervisor: program, libraries, ids, launcher, I/O thread.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use sandbox::plan::Ceiling;
+use sandbox::seccomp::{Arch, BuiltinError, Mode, Profile, init_program};
+use tokio::sync::{broadcast, oneshot, watch};
+
+use super::{EVENTS, Shared, Supervisor, lock_fd, sonames};
+use crate::config::Policy;
+use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
+use crate::launcher::{Launcher, LauncherError};
+use crate::paths::{PathError, runtime_folder};
+use crate::program::{Program, ProgramError};
+use crate::uids::{UidError, Uids};
+
+/// Most workers of one supervisor at a time.
+const MAX_WORKERS: usize = 2048;
+/// Most memory that a policy can give one worker.
+const MAX_MEMORY: u64 = 1 << 40;
+/// Most tasks that a policy can give one worker.
+const MAX_TASKS: u32 = 8192;
+
+/// Prepares a [`Supervisor`].
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    policy: Policy,
+    worker: Option<PathBuf>,
+    cgroup_below: Option<PathBuf>,
+}
+
+/// Why no supervisor can be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The worker's program.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The worker's program isn't one for this machine.
+    #[error("the worker program: {0}")]
+    Elf(#[from] ElfError),
+    /// A library of the worker's program.
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
+    /// The folders of libraries.
+    #[error(transparent)]
+    Dirs(#[from] LibraryDirsError),
+    /// The folder for locks.
+    #[error(transparent)]
+    Paths(#[from] PathError),
+    /// Ids for workers.
+    #[error(transparent)]
+    Uids(#[from] UidError),
+    /// The built-in profiles.
+    #[error(transparent)]
+    Profile(#[from] BuiltinError),
+    /// The launcher.
+    #[error(transparent)]
+    Launcher(#[from] LauncherError),
+    /// Only root can start it so far.
+    #[error("cordon needs root: running it as an ordinary user isn't built yet")]
+    NotRoot,
+    /// Threads, pipes.
+    #[error("can't start the I/O thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Builder {
+    /// The operator's policy; without one the built-in defaults hold.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Builder {
+        self.policy = policy;
+        self
+    }
+
+    /// The worker's program, `cordon-worker`. Else it is looked for beside the running
+    /// executable, then by the environment variable `CORDON_WORKER`.
+    #[must_use]
+    pub fn worker_program(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.worker = Some(path.into());
+        self
+    }
+
+    /// The cgroup below which the workers' groups are made; else the root group.
+    #[must_use]
+    pub fn cgroup_parent(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.cgroup_below = Some(path.into());
+        self
+    }
+
+    /// Starts the launcher and the I/O thread.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(self) -> Result<Supervisor, StartError> {
+        let (stop, stopped) = watch::channel(());
+        let (ready, started) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let io = runtime.handle().clone();
+        let thread = std::thread::Builder::new()
+            .name("cordon-io".into())
+            .spawn(move || {
+                runtime.block_on(run(self, ready, stopped));
+                // Tasks go first, then the launcher is waited for.
+                drop(runtime);
+            })?;
+        let ended = || std::io::Error::other("it ended at once");
+        match started.await.map_err(|_| StartError::Thread(ended()))? {
+            Ok(shared) => Ok(Supervisor {
+                shared,
+                io,
+                thread: Some(thread),
+                stop: Some(stop),
+            }),
+            Err(error) => {
+                thread.join().ok();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The I/O thread's main task.
+async fn run(
+    builder: Builder,
+    ready: oneshot::Sender<Result<Arc<Shared>, StartError>>,
+    mut stopped: watch::Receiver<()>,
+) {
+    match builder.prepare().await {
+        Ok(shared) => {
+            let audit = tokio::spawn(super::monitor::poll(Arc::downgrade(&shared)));
+            let launcher = shared.launcher.clone();
+            if ready.send(Ok(shared)).is_ok() {
+                // An error is what it waits for: the sender is gone.
+                while stopped.changed().await.is_ok() {}
+            }
+            audit.abort();
+            launcher.stop().await;
+        }
+        Err(error) => {
+            ready.send(Err(error)).ok();
+        }
+    }
+}
+
+impl Builder {
+    async fn prepare(self) -> Result<Arc<Shared>, StartError> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(StartError::NotRoot);
+        }
+        let program = Program::find(self.worker.as_deref())?;
+        let dirs = LibraryDirs::system(&self.policy.library_dirs)?;
+        let dynamic = Dynamic::of_program(&program.path, program.bytes.as_slice())?;
+        let closure = Closure::resolve(&program.path, &dynamic, &dirs)?;
+        let base: Vec<_> = closure.into_iter().collect();
+        let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).map_err(BuiltinError::from)?;
+        let filter = profile.compile().map_err(BuiltinError::from)?;
+        let uids = Uids::lock(&runtime_folder()?)?;
+        let ceiling = Ceiling {
+            uids: uids.range(),
+            cgroup_below: self.cgroup_below.unwrap_or_else(|| PathBuf::from("/")),
+            cgroup_name: group_name(),
+            memory: MAX_MEMORY,
+            tasks: MAX_TASKS,
+            workers: MAX_WORKERS,
+        };
+        let names = sonames(&base);
+        let init = init_program()?;
+        let launcher = Launcher::start(&program, ceiling, base, init, lock_fd(&uids)).await?;
+        Ok(Arc::new(Shared {
+            policy: self.policy,
+            launcher,
+            dirs,
+            base: names,
+            profile: Arc::new(profile),
+            filter,
+            uids: Mutex::new(Some(uids)),
+            plugins: Mutex::default(),
+            launches: AtomicU64::new(0),
+            events: broadcast::Sender::new(EVENTS),
+        }))
+    }
+}
+
+/// Names this supervisor's cgroup: pid and start time tell whose a stale one is.
+fn group_name() -> String {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let nth = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let start = procfs::process::Process::myself()
+        .and_then(|process| process.stat())
+        .map_or(0, |stat| stat.starttime);
+    format!("{}-{start}-{nth}", std::process::id())
+}

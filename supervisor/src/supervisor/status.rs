@@ -1,0 +1,87 @@
+//! How a plugin is, as a value for tables and programs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sandbox::report::Report;
+use serde::Serialize;
+
+use super::Entry;
+use crate::lifecycle::State;
+use crate::manifest::PluginId;
+use crate::output::Line;
+use crate::plugin::Counters;
+use crate::trust::{Digest, Trust};
+use crate::usage::Reading;
+use crate::violations::Violation;
+
+/// One plugin at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct PluginStatus {
+    /// Its id.
+    pub id: PluginId,
+    /// Its version.
+    pub version: String,
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// SHA3-512 of what was read.
+    pub digest: Digest,
+    /// How far its origin is known.
+    pub trust: Trust,
+    /// Its state, with the reason where it has one.
+    #[serde(flatten)]
+    pub state: State,
+    /// What was counted over all its workers.
+    #[serde(flatten)]
+    pub counters: Counters,
+    /// Violations that count towards the threshold.
+    pub counted: u64,
+    /// Violations by kind, with those that don't count.
+    pub by_kind: BTreeMap<String, u64>,
+    /// The latest violations, oldest first.
+    #[serde(skip)]
+    pub violations: Vec<Violation>,
+    /// Its worker's usage at the last reading.
+    pub usage: Option<Reading>,
+    /// The worker's pid, for display.
+    pub pid: Option<u32>,
+    /// How long the launch of its worker took.
+    #[serde(skip)]
+    pub launch_time: Option<Duration>,
+    /// What was read back of its worker's confinement.
+    #[serde(skip)]
+    pub report: Option<Report>,
+    /// The last lines that it printed or logged, escaped.
+    #[serde(skip)]
+    pub lines: Vec<Line>,
+}
+
+impl PluginStatus {
+    pub(super) fn of(entry: &Entry) -> PluginStatus {
+        let kept = entry.record.snapshot();
+        let worker = entry.worker.as_deref();
+        let by_kind = kept
+            .tracker
+            .by_class()
+            .iter()
+            .map(|(class, n)| (class.to_string(), *n));
+        PluginStatus {
+            id: entry.package.manifest.id.clone(),
+            version: entry.package.manifest.version.to_string(),
+            path: entry.package.path.clone(),
+            digest: entry.package.sealed.digest(),
+            trust: entry.package.trust,
+            state: kept.state,
+            counters: kept.counters,
+            counted: kept.tracker.counted(),
+            by_kind: by_kind.collect(),
+            violations: kept.tracker.recent().cloned().collect(),
+            usage: kept.usage,
+            pid: worker.map(crate::worker::Worker::pid),
+            launch_time: worker.map(crate::worker::Worker::launch_time),
+            report: worker.map(|worker| worker.report().clone()),
+            lines: kept.lines,
+        }
+    }
+}

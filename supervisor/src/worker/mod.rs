@@ -1,0 +1,208 @@
+//! One live worker: its process, its socket, and the tasks that serve them.
+//!
+//! [`launch`] makes it, attests it and has it load the plugin; then [`serve`] moves
+//! frames, [`denials`] answers the filter's notifications, [`output`] reads what it
+//! prints, [`limits`] watches what it takes. All of them run on the supervisor's I/O
+//! thread.
+
+mod denials;
+pub(crate) mod launch;
+mod limits;
+mod output;
+mod serve;
+
+pub use launch::LaunchError;
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use ipc_proto::message::ToWorker;
+use nix::time::ClockId;
+use sandbox::cgroup::Probe;
+use sandbox::launch::Stage;
+use sandbox::report::Report;
+use sandbox::seccomp::{Phase, Profile};
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::ending::Ending;
+use crate::launcher::Launcher;
+use crate::mux::{Mux, OpenError, Reply, Unanswered};
+use crate::plugin::Plugin;
+use crate::violations::{Kind, Violation};
+
+/// Times that govern calls, from policy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// From the launch to a plugin that was created.
+    pub(crate) load: Duration,
+    /// Between the cancellation of a late call and the kill.
+    pub(crate) grace: Duration,
+}
+
+/// A confined process with its plugin.
+#[derive(Debug)]
+pub struct Worker {
+    pub(crate) plugin: Arc<Plugin>,
+    launcher: Launcher,
+    launch_id: u64,
+    socket: OwnedFd,
+    pidfd: OwnedFd,
+    init: OwnedFd,
+    pid: u32,
+    probe: Probe,
+    profile: Arc<Profile>,
+    serving: AtomicBool,
+    mux: Mutex<Mux>,
+    cpu: Mutex<limits::CpuMeter>,
+    above: Mutex<limits::Above>,
+    wake: Notify,
+    cause: Mutex<Option<Ending>>,
+    ended: watch::Sender<Option<Ending>>,
+    times: Times,
+    report: Report,
+    stages: Vec<Stage>,
+    launched: OnceLock<Duration>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Worker {
+    /// Opens a request; its answer comes through the receiver.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(crate) fn request(
+        &self,
+        message: &ToWorker<'_>,
+        deadline: Option<Duration>,
+    ) -> Result<(u64, oneshot::Receiver<Result<Reply, Unanswered>>), OpenError> {
+        let now = Instant::now();
+        let opened = lock(&self.mux).open(message, deadline, now)?;
+        lock(&self.cpu).begin(opened.0, self.cpu_time());
+        self.flush();
+        // The I/O task may sleep beyond the new deadline.
+        self.wake.notify_one();
+        Ok(opened)
+    }
+
+    /// Gives a call up; its late answer will be ignored.
+    pub(crate) fn cancel(&self, call: u64) {
+        lock(&self.mux).cancel(call);
+        self.flush();
+        self.wake.notify_one();
+    }
+
+    /// Asks the plugin to shut down, and kills what is left after `grace`.
+    pub(crate) async fn shut_down(&self, grace: Duration) {
+        if let Ok((_, answer)) = self.request(&ToWorker::Shutdown, Some(grace)) {
+            // Answered or not, it ends now.
+            tokio::time::timeout(grace, answer).await.ok();
+        }
+        self.kill(Ending::Unloaded);
+        self.ended().await;
+    }
+
+    /// Kills every process of it, now; the first reason counts.
+    pub(crate) fn kill(&self, cause: Ending) {
+        lock(&self.cause).get_or_insert(cause);
+        // Init's death ends the pid namespace at once; the launcher makes sure and cleans
+        // up. Where we may not signal init, the launcher may.
+        let _ = rustix::process::pidfd_send_signal(&self.init, rustix::process::Signal::KILL);
+        self.launcher.kill(self.launch_id);
+    }
+
+    /// Waits until every process is gone.
+    pub async fn ended(&self) -> Ending {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await {
+            Ok(ending) => ending.clone().unwrap_or(Ending::Lost),
+            Err(_) => Ending::Lost,
+        }
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.ended.borrow().clone()
+    }
+
+    /// What was read back of its confinement before a plugin byte ran.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// When each step of its launch was done.
+    #[must_use]
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// From the request to a plugin that was created.
+    #[must_use]
+    pub fn launch_time(&self) -> Duration {
+        self.launched.get().copied().unwrap_or_default()
+    }
+
+    /// Its pid, for display and procfs only.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn phase(&self) -> Phase {
+        if self.serving.load(Ordering::Acquire) {
+            Phase::Serving
+        } else {
+            Phase::Loading
+        }
+    }
+
+    /// A violation of its plugin, now, during the calls in flight.
+    fn violation(&self, kind: Kind) -> Violation {
+        self.plugin
+            .record
+            .violation(kind)
+            .during(lock(&self.mux).in_flight())
+    }
+
+    /// Records a violation; the one too many ends the worker.
+    fn violate(&self, violation: Violation) {
+        if self.plugin.record.violate(violation) {
+            self.kill(Ending::Unmounted);
+        }
+    }
+
+    /// Writes what is queued, as far as the socket takes it; the rest goes when it is
+    /// writable again.
+    fn flush(&self) {
+        use rustix::net::{SendFlags, send};
+        let mut mux = lock(&self.mux);
+        while !mux.unsent().is_empty() {
+            match send(
+                &self.socket,
+                mux.unsent(),
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Ok(count) => mux.sent(count),
+                Err(rustix::io::Errno::INTR) => {}
+                // Full, or gone: the I/O task sees either.
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// CPU time of the process so far, by its clock (clock_getcpuclockid(3)).
+    fn cpu_time(&self) -> Duration {
+        let pid = nix::unistd::Pid::from_raw(self.pid as i32);
+        let clock = ClockId::pid_cpu_clock_id(pid);
+        clock
+            .and_then(ClockId::now)
+            .map(Duration::from)
+            .unwrap_or_default()
+    }
+}

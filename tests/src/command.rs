@@ -1,0 +1,190 @@
+//! `cordon`, run as a person runs it.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::report::Report;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A build of `cordon`, with the worker beside it.
+#[derive(Debug, Clone)]
+pub struct Cordon {
+    program: PathBuf,
+    weaken: String,
+}
+
+impl Cordon {
+    /// The build under test.
+    ///
+    /// # Panics
+    /// When it hasn't been built.
+    #[must_use]
+    pub fn normal() -> Self {
+        let folder = crate::build_folder();
+        let how = "cargo build -p cordon-supervisor -p plugin-worker";
+        Self {
+            program: program(&folder, how),
+            weaken: String::new(),
+        }
+    }
+
+    /// The build for tests alone, with these controls left out. It is in the folder that
+    /// `CORDON_WEAK_BIN` names, or in `target/weak`.
+    ///
+    /// # Panics
+    /// When it hasn't been built.
+    #[must_use]
+    pub fn without<'a>(controls: impl IntoIterator<Item = &'a str>) -> Self {
+        let folder = match std::env::var_os("CORDON_WEAK_BIN") {
+            Some(folder) => PathBuf::from(folder),
+            None => crate::workspace().join("target/weak"),
+        };
+        let how = "cargo build -p cordon-supervisor -p plugin-worker --features \
+                   cordon-supervisor/weaken,plugin-worker/weaken --target-dir target/weak-build, \
+                   and copy cordon and cordon-worker from target/weak-build/debug";
+        let weaken = controls.into_iter().collect::<Vec<_>>().join(",");
+        Self {
+            program: program(&folder, how),
+            weaken,
+        }
+    }
+
+    /// `cordon run PLUGIN`, calls and options to follow.
+    #[must_use]
+    pub fn run(&self, plugin: &Path) -> Invocation {
+        let mut command = Command::new(&self.program);
+        command
+            .env_remove("CORDON_WORKER")
+            .env("CORDON_WEAKEN", &self.weaken);
+        command.arg("run").arg(plugin);
+        Invocation { command }
+    }
+}
+
+fn program(folder: &Path, how: &str) -> PathBuf {
+    for name in ["cordon", "cordon-worker"] {
+        let file = folder.join(name);
+        assert!(file.is_file(), "{} is missing: {how}", file.display());
+    }
+    folder.join("cordon")
+}
+
+/// A command line under construction.
+#[derive(Debug)]
+pub struct Invocation {
+    command: Command,
+}
+
+impl Invocation {
+    /// Calls a method.
+    #[must_use]
+    pub fn call(self, method: &str, data: &str) -> Self {
+        self.options(&["--call", method, "--data", data])
+    }
+
+    /// Adds arguments as they are.
+    #[must_use]
+    pub fn options(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Runs it for its report.
+    ///
+    /// # Panics
+    /// When it takes too long, or prints anything but one report.
+    #[must_use]
+    pub fn report(self) -> Report {
+        let finished = self.options(&["--format", "json"]).finish();
+        serde_json::from_slice(&finished.stdout)
+            .unwrap_or_else(|error| panic!("no report, {error}: {finished}"))
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it can't be started, or takes more than half a minute: it is killed then.
+    #[must_use]
+    pub fn finish(mut self) -> Finished {
+        self.command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = self
+            .command
+            .spawn()
+            .unwrap_or_else(|error| panic!("can't start {:?}: {error}", self.command));
+        let stdout = collect(child.stdout.take());
+        let stderr = collect(child.stderr.take());
+        let status = wait(&mut child);
+        let text = |thread: thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
+        let (stdout, stderr) = (text(stdout), text(stderr));
+        let Some(status) = status else {
+            let stderr = String::from_utf8_lossy(&stderr);
+            panic!("killed {:?} after {PATIENCE:?}:\n{stderr}", self.command);
+        };
+        Finished {
+            command: self.command,
+            status,
+            stdout,
+            stderr,
+        }
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    command: Command,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All that it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// All that it wrote to stderr.
+    pub stderr: Vec<u8>,
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |bytes| String::from_utf8_lossy(bytes);
+        let (stdout, stderr) = (text(&self.stdout), text(&self.stderr));
+        write!(
+            f,
+            "{:?}, {}\nstdout: {stdout}\nstderr: {stderr}",
+            self.command, self.status
+        )
+    }
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read until an error is what there is to show.
+            pipe.read_to_end(&mut bytes).ok();
+        }
+        bytes
+    })
+}
+
+/// The exit status, or `None` if it had to be killed.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(2)),
+            // It ended between the two, or it is killed; either way it is reaped.
+            Ok(None) | Err(_) => {
+                child.kill().ok();
+                child.wait().ok();
+                return None;
+            }
+        }
+    }
+}
