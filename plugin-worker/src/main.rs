@@ -6,7 +6,7 @@ mod worker;
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use ipc_proto::frame::encode;
@@ -40,32 +40,38 @@ fn launcher() -> Result<()> {
 
 fn worker() -> Result<()> {
     let ipc = steps::worker::take_ipc()?;
-    let mut ready = Vec::new();
-    encode(&FromWorker::Hello(Hello::OURS), 0, None, &mut ready)?;
-    let failed = ready.clone();
+    let (mut hello, mut ready) = (Vec::new(), Vec::new());
+    encode(&FromWorker::Hello(Hello::OURS), 0, None, &mut hello)?;
     encode(&FromWorker::Ready, 0, None, &mut ready)?;
     // From here to the send of the listener a call outside the profile would wait for
     // a supervisor that can't answer yet.
     match steps::worker::confine() {
-        Ok(listener) => send_ready(&ipc, &ready, listener)?,
-        Err(failure) => return report(&ipc, failed, &failure),
+        Ok(listener) => {
+            send(&ipc, &hello, listener.as_ref().map(AsFd::as_fd))?;
+            // Closed before we say that we are ready: the attestation finds no second
+            // holder of it.
+            drop(listener);
+            send(&ipc, &ready, None)?;
+        }
+        Err(failure) => return report(&ipc, hello, &failure),
     }
     Ok(worker::serve(ipc)?)
 }
 
-fn send_ready(ipc: &OwnedFd, frames: &[u8], listener: Option<OwnedFd>) -> Result<()> {
+fn send(ipc: &OwnedFd, frame: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = listener.as_ref().map(AsFd::as_fd);
-    control.push(SendAncillaryMessage::ScmRights(fds.as_slice()));
+    if fd.is_some() {
+        control.push(SendAncillaryMessage::ScmRights(fd.as_slice()));
+    }
     let sent = sendmsg(
         ipc,
-        &[IoSlice::new(frames)],
+        &[IoSlice::new(frame)],
         &mut control,
         SendFlags::NOSIGNAL,
     )?;
-    // Two small frames on a fresh socket go out whole.
-    if sent == frames.len() {
+    // A small frame on a fresh socket goes out whole.
+    if sent == frame.len() {
         Ok(())
     } else {
         Err("short write to the supervisor".into())

@@ -123,14 +123,9 @@ impl Root {
         attach(self.0.as_fd(), CWD, c"/")?;
         fchdir(&self.0)?;
         pivot_root(c".", c".")?;
-        // The old root lies over the new one now, with whatever was mounted on it.
-        loop {
-            match unmount(c".", UnmountFlags::DETACH) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::INVAL) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        // The old root lies over the new one now, with all that is mounted on it. Once
+        // only: what is left at "." after that is the new root.
+        unmount(c".", UnmountFlags::DETACH)?;
         rustix::process::chdir(c"/")?;
         set_attributes(CWD, c"/", RDONLY | NOSUID | NODEV | NOEXEC)
     }

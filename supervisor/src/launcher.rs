@@ -365,7 +365,7 @@ pub fn inode(fd: impl AsFd) -> io::Result<u64> {
     Ok(file.metadata()?.st_ino())
 }
 
-/// The pidfd of a living child or of another process that can't be reaped meanwhile.
+/// The pidfd of a process that is known to live.
 ///
 /// # Errors
 /// The kernel's errno, see pidfd_open(2).

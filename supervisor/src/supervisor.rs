@@ -116,7 +116,7 @@ impl Supervisor {
         self.shared.plugins().get(plugin).map(PluginStatus::of)
     }
 
-    /// Pid of the launcher's child for this plugin, for display and for tests.
+    /// The plugin's worker, while it has one.
     #[must_use]
     pub fn worker(&self, plugin: &PluginId) -> Option<Arc<Worker>> {
         self.shared

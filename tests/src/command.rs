@@ -1,15 +1,20 @@
 //! `cordon`, run as a person runs it.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::report::Report;
+use crate::running::Running;
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An id without rights.
+const NOBODY: u32 = 65534;
 
 /// A build of `cordon`, with the worker beside it.
 #[derive(Debug, Clone)]
@@ -57,11 +62,21 @@ impl Cordon {
     /// `cordon run PLUGIN`, calls and options to follow.
     #[must_use]
     pub fn run(&self, plugin: &Path) -> Invocation {
+        self.command("run", plugin)
+    }
+
+    /// `cordon inspect PLUGIN`, options to follow.
+    #[must_use]
+    pub fn inspect(&self, plugin: &Path) -> Invocation {
+        self.command("inspect", plugin)
+    }
+
+    fn command(&self, name: &str, plugin: &Path) -> Invocation {
         let mut command = Command::new(&self.program);
         command
             .env_remove("CORDON_WORKER")
             .env("CORDON_WEAKEN", &self.weaken);
-        command.arg("run").arg(plugin);
+        command.arg(name).arg(plugin);
         Invocation { command }
     }
 }
@@ -92,6 +107,19 @@ impl Invocation {
     pub fn options(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
         self
+    }
+
+    /// As a user who is not root.
+    #[must_use]
+    pub fn as_nobody(mut self) -> Self {
+        self.command.uid(NOBODY).gid(NOBODY);
+        self
+    }
+
+    /// Starts it, to be read and ended while it runs.
+    #[must_use]
+    pub fn start(self) -> Running {
+        Running::start(self.command)
     }
 
     /// Runs it for its report.

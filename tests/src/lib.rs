@@ -1,9 +1,13 @@
-//! Integration and hostile tests of Cordon, and what they share: plugins to load, and
-//! `cordon` as a person runs it.
+//! Integration and hostile tests of Cordon, and what they share: plugins to load,
+//! `cordon` as a person runs it, the library as a host uses it, and the traces that a
+//! supervisor must not leave.
 
 pub mod command;
+pub mod host;
 pub mod plugins;
 pub mod report;
+pub mod running;
+pub mod traces;
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The example plugins in C and C++, built by their own Makefile.
+//! Plugins to load: the examples, and those that only tests need.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// An example plugin: `deflate`, `wordcount` or `vandal`.
+/// An example plugin in C or C++: `deflate`, `wordcount` or `vandal`.
 ///
 /// # Panics
 /// When it can't be built.
@@ -15,10 +15,50 @@ pub fn example(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = crate::build_folder().join("test-plugins");
-        make(&folder, &["all".into()]);
+        make("examples", &folder, &["all".into()]);
         folder
     });
     folder.join(format!("lib{name}.so"))
+}
+
+/// The example plugin in Rust, `greet`.
+///
+/// # Panics
+/// When it hasn't been built.
+#[must_use]
+pub fn greet() -> PathBuf {
+    let file = crate::build_folder().join("libgreet.so");
+    let missing = file.display();
+    assert!(file.is_file(), "{missing} is missing: cargo build -p greet");
+    file
+}
+
+/// A plugin of `tests/plugins`: `probe` or `hoarder`.
+///
+/// # Panics
+/// When it can't be built.
+#[must_use]
+pub fn fixture(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = crate::build_folder().join("test-plugins");
+        make("tests/plugins", &folder, &["all".into()]);
+        folder
+    });
+    folder.join(format!("lib{name}.so"))
+}
+
+/// A plugin without a manifest of its own, compiled with `flags` into `folder` as
+/// `libbare.so`: its manifest is the sidecar `bare.toml`.
+///
+/// # Panics
+/// When it can't be built.
+#[must_use]
+pub fn bare(folder: &Path, flags: &str) -> PathBuf {
+    let file = folder.join("libbare.so");
+    let target = file.display().to_string();
+    make("tests/plugins", folder, &[format!("EXTRA={flags}"), target]);
+    file
 }
 
 /// A plugin that does one deed in a constructor.
@@ -39,7 +79,7 @@ impl EarlyVandal {
             .unwrap_or_else(|error| panic!("temporary folder: {error}"));
         let file = format!("libvandal-early-{deed}.so");
         let target = folder.path().join(&file).display().to_string();
-        make(folder.path(), &[format!("DATA={data}"), target]);
+        make("examples", folder.path(), &[format!("DATA={data}"), target]);
         Self { folder, file }
     }
 
@@ -50,11 +90,12 @@ impl EarlyVandal {
     }
 }
 
-fn make(out: &Path, arguments: &[String]) {
+/// Has the Makefile of one of the workspace's folders build into `out`.
+fn make(folder: &str, out: &Path, arguments: &[String]) {
     let output = Command::new("make")
         .arg("--silent")
         .arg("--file")
-        .arg(crate::workspace().join("examples/Makefile"))
+        .arg(crate::workspace().join(folder).join("Makefile"))
         .arg(format!("OUT={}", out.display()))
         .args(arguments)
         .output()

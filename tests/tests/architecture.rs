@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every crate, and all crates of ours that it uses, for whatever purpose.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("ipc-proto", &[]),
     ("sandbox", &[]),
     ("plugin-sdk", &[]),
@@ -22,6 +22,7 @@ const EDGES: [(&str, &[&str]); 7] = [
         "cordon-tests",
         &["cordon-supervisor", "ipc-proto", "plugin-sdk", "sandbox"],
     ),
+    ("cordon-bench", &["cordon-supervisor", "sandbox"]),
     ("greet", &["plugin-sdk"]),
 ];
 

@@ -49,8 +49,9 @@ pub(crate) struct Inherited<'a> {
 /// The host's `/proc`, kept past the pivot for what only its files can do.
 struct OldProc {
     folder: OwnedFd,
-    /// Opened for writing in init's user namespace, whose limit it sets.
-    namespace_limit: OwnedFd,
+    /// Opened for writing in init's user namespace, whose limit it sets; without a
+    /// namespace of init's own it would be the host's.
+    namespace_limit: Option<OwnedFd>,
 }
 
 /// Runs init to its end.
@@ -159,6 +160,12 @@ impl OldProc {
     fn open() -> io::Result<OldProc> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = open(c"/proc", flags, Mode::empty())?;
+        if off(Weakened::Ids) {
+            return Ok(OldProc {
+                folder,
+                namespace_limit: None,
+            });
+        }
         let write = OFlags::WRONLY | OFlags::CLOEXEC;
         let limit = openat(
             &folder,
@@ -168,18 +175,17 @@ impl OldProc {
         )?;
         Ok(OldProc {
             folder,
-            namespace_limit: limit,
+            namespace_limit: Some(limit),
         })
     }
 
     /// The worker's nested namespace takes the one slot; it can make none itself, since
     /// the limit counts for everything below.
     fn leave_one_namespace(&self) -> io::Result<()> {
-        // Without a user namespace of init's own this would be the host's limit.
-        if off(Weakened::Ids) {
-            return Ok(());
+        match &self.namespace_limit {
+            Some(limit) => write_all(limit.as_fd(), b"1"),
+            None => Ok(()),
         }
-        write_all(self.namespace_limit.as_fd(), b"1")
     }
 
     fn write(&self, file: &CStr, content: &[u8]) -> io::Result<()> {

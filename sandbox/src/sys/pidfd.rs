@@ -30,10 +30,11 @@ const PIDFD_INFO_EXIT: u64 = 1 << 3;
 const PIDFD_GET_INFO: libc::c_ulong =
     (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xff << 8) | 11;
 
-/// How the process ended, whoever reaped it: `None` while it isn't reaped yet.
+/// How the process ended, whoever reaped it: `None` while it isn't reaped yet, and on
+/// Linux 6.13 and 6.14, which know the request and keep no exit status.
 ///
 /// # Errors
-/// `ENOTTY` or `EINVAL` on kernels before 6.15, which keep no exit status.
+/// `ENOTTY` on kernels before 6.13.
 pub fn exit_status(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
     let mut info = PidfdInfo {
         mask: PIDFD_INFO_EXIT,

@@ -21,10 +21,20 @@ pub struct Received {
     pub fds: Vec<OwnedFd>,
     /// How many fds came, those closed included.
     pub fds_sent: usize,
-    /// The sending process, where `SO_PASSPIDFD` is on.
-    pub sender: Option<OwnedFd>,
+    /// The sending process, where [`pass_sender`] asked for it.
+    pub sender: Option<Sender>,
     /// Whether a message was longer than the buffer.
     pub truncated: bool,
+}
+
+/// Who sent a message, as the kernel tells it.
+#[derive(Debug)]
+pub enum Sender {
+    /// By pidfd (Linux 6.5).
+    Pidfd(OwnedFd),
+    /// By pid in the receiver's pid namespace. Safe to turn into a pidfd only as long as
+    /// the sender is known to wait.
+    Pid(u32),
 }
 
 #[repr(C, align(8))]
@@ -80,41 +90,55 @@ fn collect(header: &libc::msghdr, max_fds: usize, received: &mut Received) {
             unsafe { ((*cmsg).cmsg_level, (*cmsg).cmsg_type, (*cmsg).cmsg_len) };
         // SAFETY: CMSG_LEN only computes.
         let payload = length.saturating_sub(unsafe { libc::CMSG_LEN(0) } as usize);
-        // SAFETY: CMSG_DATA points just behind the header, where the kernel stored
-        // `payload` bytes.
-        let data = unsafe { libc::CMSG_DATA(cmsg) }.cast::<libc::c_int>();
-        for index in 0..payload / size_of::<libc::c_int>() {
-            if level != libc::SOL_SOCKET || !matches!(kind, libc::SCM_RIGHTS | SCM_PIDFD) {
-                break;
+        // SAFETY: CMSG_DATA points just behind the header, at the payload.
+        let data = unsafe { libc::CMSG_DATA(cmsg) };
+        match (level, kind) {
+            (libc::SOL_SOCKET, SCM_PIDFD) => {
+                received.sender = fds(data, payload).next().map(Sender::Pidfd);
             }
-            // SAFETY: index is within the payload; the kernel makes no promise of
-            // alignment for the array, hence read_unaligned.
-            let raw = unsafe { data.add(index).read_unaligned() };
-            if raw < 0 {
-                continue;
-            }
-            // SAFETY: recvmsg installed this fd for us, and it stands in the buffer once.
-            let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-            if kind == SCM_PIDFD {
-                received.sender = Some(fd);
-            } else {
-                received.fds_sent += 1;
-                if received.fds.len() < max_fds {
-                    received.fds.push(fd);
+            (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                for fd in fds(data, payload) {
+                    received.fds_sent += 1;
+                    if received.fds.len() < max_fds {
+                        received.fds.push(fd);
+                    }
                 }
             }
+            (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if payload >= size_of::<libc::ucred>() => {
+                // SAFETY: the kernel stored a ucred; alignment isn't promised.
+                let credentials = unsafe { data.cast::<libc::ucred>().read_unaligned() };
+                received.sender = u32::try_from(credentials.pid).ok().map(Sender::Pid);
+            }
+            _ => {}
         }
         // SAFETY: both arguments are as recvmsg and the macros left them.
         cmsg = unsafe { libc::CMSG_NXTHDR(header, cmsg) };
     }
 }
 
-/// Asks the kernel to send the sender's pidfd with each message (Linux 6.5).
+/// Takes over the fds that recvmsg installed, listed in `payload` bytes at `data`.
+fn fds(data: *const u8, payload: usize) -> impl Iterator<Item = OwnedFd> {
+    (0..payload / size_of::<libc::c_int>()).filter_map(move |index| {
+        // SAFETY: index is within the payload; the kernel promises no alignment.
+        let raw = unsafe { data.cast::<libc::c_int>().add(index).read_unaligned() };
+        // Instead of a pidfd the kernel may store an errno, negative.
+        // SAFETY: recvmsg installed this fd for us, and it stands in the buffer once.
+        (raw >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw) })
+    })
+}
+
+/// Asks the kernel to say with each message who sent it: by pidfd, and before Linux 6.5
+/// by pid.
 ///
 /// # Errors
-/// `ENOPROTOOPT` on older kernels.
-pub fn pass_pidfd(socket: impl AsFd, on: bool) -> io::Result<()> {
-    set_option(socket, SO_PASSPIDFD, on)
+/// The kernel's errno, see unix(7).
+pub fn pass_sender(socket: impl AsFd, on: bool) -> io::Result<()> {
+    match set_option(&socket, SO_PASSPIDFD, on) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+            set_option(socket, libc::SO_PASSCRED, on)
+        }
+        result => result,
+    }
 }
 
 /// Whether this socket accepts fds (Linux 6.16).

@@ -99,7 +99,7 @@ fn as_table(package: &Package) -> String {
                 manifest
                     .hooks
                     .iter()
-                    .map(|hook| format!("{:?}", hook.name))
+                    .map(|hook| format!("{} ({})", hook.name, hook.priority.as_u16()))
                     .collect(),
             ),
         ),

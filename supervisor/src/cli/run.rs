@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Time for each call, such as 500ms; else the policy's.
     #[arg(long, value_name = "TIME")]
     timeout: Option<TimeSpan>,
+    /// Write replies as the plugin gave them, byte for byte, and nothing between them.
+    #[arg(long, requires = "call", conflicts_with = "format")]
+    raw: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,

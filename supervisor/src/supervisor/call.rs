@@ -59,7 +59,7 @@ pub enum CallError {
         text: String,
     },
     /// It took too long.
-    #[error("plugin {plugin} didn't answer within {} ms", after.as_millis())]
+    #[error("plugin {plugin} missed the call's deadline of {} ms", after.as_millis())]
     Deadline {
         /// Which plugin.
         plugin: PluginId,

@@ -16,8 +16,9 @@ use sandbox::launch::{Cause, Failure, Step};
 use sandbox::plan::Plan;
 use sandbox::report::{Control, Enforcement, Report};
 use sandbox::seccomp::{Listener, Profile};
+use sandbox::steps::now;
 use sandbox::sys::readiness::register;
-use sandbox::sys::socket::{self, receive};
+use sandbox::sys::socket::{self, Sender, receive};
 use sandbox::weaken::{Weakened, off};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -25,9 +26,9 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::serve::{Io, serve};
-use super::{Times, Worker, denials, limits, output};
+use super::{Timeline, Times, Worker, denials, limits};
 use crate::ending::Ending;
-use crate::launcher::{Launched, Launcher, LauncherError, inode};
+use crate::launcher::{Launched, Launcher, LauncherError, inode, open_pidfd};
 use crate::mux::{Mux, Reply, WorkerDecoder};
 use crate::output::{Source, escape};
 use crate::plugin::Plugin;
@@ -81,7 +82,7 @@ pub enum LaunchError {
     #[error("the plugin's worker ended while loading: {0}")]
     Ended(Ending),
     /// It took too long.
-    #[error("the plugin wasn't ready within {} ms", .0.as_millis())]
+    #[error("the plugin missed its load deadline of {} ms", .0.as_millis())]
     Deadline(Duration),
 }
 
@@ -130,15 +131,21 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
         request.times.load
     };
     let started = Instant::now();
+    let mut timeline = Timeline {
+        asked: now(),
+        ..Timeline::default()
+    };
     let (channels, theirs) = channels(&request.plan)?;
     let mut launched = request
         .launcher
         .launch(request.plan.clone(), theirs)
         .await?;
+    timeline.launched = now();
     let (launcher, id) = (request.launcher.clone(), launched.id);
     let (file, preload) = (request.file.clone(), request.preload.clone());
     let gone = std::mem::replace(&mut launched.gone, oneshot::channel().1);
-    let confined = tokio::time::timeout(limit, confined(request, channels, launched)).await;
+    let confined = confined(request, channels, launched, &mut timeline);
+    let confined = tokio::time::timeout(limit, confined).await;
     let (worker, sockets) = match confined.unwrap_or(Err(LaunchError::Deadline(limit))) {
         Ok(parts) => parts,
         Err(error) => {
@@ -147,26 +154,38 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
             return Err(error);
         }
     };
-    start_tasks(&worker, sockets, gone)?;
+    if let Err(error) = start_tasks(&worker, sockets, gone) {
+        launcher.kill(id);
+        return Err(error);
+    }
     let remaining = limit.saturating_sub(started.elapsed());
-    let loaded = tokio::time::timeout(remaining, load_and_create(&worker, &file, &preload)).await;
+    let loading = load_and_create(&worker, &file, &preload, &mut timeline);
+    let loaded = tokio::time::timeout(remaining, loading).await;
     let result = loaded.unwrap_or(Err(LaunchError::Deadline(limit)));
     if let Err(error) = result {
-        if let LaunchError::Deadline(_) = error {
-            worker.violate(worker.violation(Kind::Deadline));
-        }
-        worker.kill(Ending::Launch {
-            what: error.to_string(),
-        });
-        let ending = worker.ended().await;
-        return Err(match (error, ending) {
-            (LaunchError::Ended(_), ending) => LaunchError::Ended(ending),
-            (error, _) => error,
-        });
+        return Err(failed(&worker, error).await);
     }
     worker.serving.store(true, Ordering::Release);
-    worker.launched.set(started.elapsed()).ok();
+    worker.timeline.set(timeline).ok();
     Ok(worker)
+}
+
+/// Ends a worker whose plugin didn't come up, and waits until nothing of it is left.
+async fn failed(worker: &Worker, error: LaunchError) -> LaunchError {
+    match error {
+        // How it ended is known once it is buried.
+        LaunchError::Ended(_) => LaunchError::Ended(worker.ended().await),
+        error => {
+            if let LaunchError::Deadline(_) = error {
+                worker.violate(worker.violation(Kind::Deadline));
+            }
+            worker.kill(Ending::Launch {
+                what: error.to_string(),
+            });
+            worker.ended().await;
+            error
+        }
+    }
 }
 
 fn setup<T, E: Into<io::Error>>(
@@ -190,8 +209,8 @@ fn channels(plan: &Plan) -> Result<(Channels, [OwnedFd; 3]), LaunchError> {
             None,
         ),
     )?;
-    // The worker's pidfd comes with its first message, without trusting init.
-    setup("socket", socket::pass_pidfd(&socket, true))?;
+    // Who the worker is comes with its first message, without trusting init.
+    setup("socket", socket::pass_sender(&socket, true))?;
     setup("socket", rustix::io::ioctl_fionbio(&socket, true))?;
     let (stdout, stdout_write) = setup("stdout", pipe_with(PipeFlags::CLOEXEC))?;
     let (stderr, stderr_write) = setup("stderr", pipe_with(PipeFlags::CLOEXEC))?;
@@ -227,6 +246,7 @@ async fn confined(
     request: Request,
     channels: Channels,
     launched: Launched,
+    timeline: &mut Timeline,
 ) -> Result<(Arc<Worker>, Sockets), LaunchError> {
     let Channels {
         socket,
@@ -239,10 +259,12 @@ async fn confined(
     let socket = setup("socket", register(socket, interest))?;
     let mut decoder = WorkerDecoder::new();
     let Ready { listener, pidfd } = ready(&socket, &mut decoder).await?;
+    timeline.ready = now();
     // From here no fd that it sends reaches us, where the kernel can refuse them.
     let refused = socket::pass_rights(&own, false).is_ok();
-    setup("socket", socket::pass_pidfd(&own, false))?;
+    setup("socket", socket::pass_sender(&own, false))?;
     let mut report = attest(pidfd.as_fd(), launched.init.as_fd(), &expected)?;
+    timeline.attested = now();
     let probe = Probe::open(&launched.directories, launched.groups).map_err(|error| {
         LaunchError::Setup {
             what: "cgroup watch",
@@ -271,7 +293,7 @@ async fn confined(
         times: request.times,
         report,
         stages: launched.stages,
-        launched: OnceLock::new(),
+        timeline: OnceLock::new(),
     };
     let report = launched.report;
     Ok((
@@ -334,7 +356,9 @@ async fn ready(
         }
         decoder.filled(received.bytes);
         listener = listener.or(received.fds.into_iter().next());
-        pidfd = pidfd.or(received.sender);
+        if let (None, Some(sender)) = (&pidfd, received.sender) {
+            pidfd = Some(identify(sender)?);
+        }
         while let Some(frame) = decoder
             .next_frame()
             .map_err(|e| handshake(&e.to_string()))?
@@ -367,6 +391,14 @@ async fn ready(
     }
 }
 
+/// The worker waits for our word, so its pid is still its own.
+fn identify(sender: Sender) -> Result<OwnedFd, LaunchError> {
+    match sender {
+        Sender::Pidfd(pidfd) => Ok(pidfd),
+        Sender::Pid(pid) => setup("pidfd", open_pidfd(pid)),
+    }
+}
+
 fn start_tasks(
     worker: &Arc<Worker>,
     sockets: Sockets,
@@ -374,12 +406,17 @@ fn start_tasks(
 ) -> Result<(), LaunchError> {
     let exit = setup("pidfd", worker.pidfd.try_clone())?;
     let exit = setup("pidfd", register(exit, Interest::READABLE))?;
+    let mut output = Vec::new();
     for (pipe, source) in [
         (sockets.stdout, Source::Stdout),
         (sockets.stderr, Source::Stderr),
     ] {
         let pipe = setup("output", Receiver::from_owned_fd(pipe))?;
-        tokio::spawn(output::read(Arc::clone(worker), pipe, source));
+        output.push(tokio::spawn(super::output::read(
+            Arc::clone(worker),
+            pipe,
+            source,
+        )));
     }
     if let Some(listener) = sockets.listener {
         let ready = setup("listener", listener.try_clone())?;
@@ -402,6 +439,7 @@ fn start_tasks(
             exit,
             report,
             gone,
+            output,
         },
     ));
     Ok(())
@@ -412,6 +450,7 @@ async fn load_and_create(
     worker: &Worker,
     plugin: &str,
     preload: &[String],
+    timeline: &mut Timeline,
 ) -> Result<(), LaunchError> {
     let closed = |_| LaunchError::Ended(worker.ending().unwrap_or(Ending::Lost));
     {
@@ -420,7 +459,7 @@ async fn load_and_create(
     }
     let preload = preload.iter().map(String::as_str).collect();
     match ask(worker, &ToWorker::Load { plugin, preload }).await? {
-        Reply::Loaded { .. } => {}
+        Reply::Loaded { .. } => timeline.loaded = now(),
         Reply::LoadFailed {
             reason,
             abi,
@@ -436,7 +475,10 @@ async fn load_and_create(
         _ => return Err(LaunchError::Handshake("answer to the load".into())),
     }
     match ask(worker, &ToWorker::Create { config: &[] }).await? {
-        Reply::Created => Ok(()),
+        Reply::Created => {
+            timeline.created = now();
+            Ok(())
+        }
         Reply::Returned {
             status, payload, ..
         } => Err(LaunchError::Create {

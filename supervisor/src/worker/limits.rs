@@ -16,11 +16,16 @@ use crate::units::{ByteSize, Count, TimeSpan};
 use crate::usage::Reading;
 use crate::violations::{Kind, Tier};
 
+/// How soon after a call the counters without an event of their own are read.
+const UNNOTIFIED: Duration = Duration::from_millis(50);
+
 /// Which limits were passed at the last reading, so that one overstep counts once.
 #[derive(Debug, Default)]
 pub(super) struct Above {
     limits: Vec<LimitName>,
     events: Option<Events>,
+    /// When what the kernel counts without saying so is to be read.
+    due: Option<Instant>,
 }
 
 /// CPU time of the calls in flight. With one call its own; with several only their sum
@@ -131,11 +136,36 @@ impl Worker {
         );
     }
 
+    /// After a call that may have been refused threads without an event: v1 counts such
+    /// refusals and notifies nobody.
+    pub(super) fn schedule_audit(&self) {
+        if self.probe.pids_watch().is_none() {
+            lock(&self.above)
+                .due
+                .get_or_insert(Instant::now() + UNNOTIFIED);
+        }
+    }
+
+    pub(super) fn next_audit(&self) -> Option<Instant> {
+        lock(&self.above).due
+    }
+
+    pub(super) fn audit_if_due(&self, now: Instant) {
+        let due = lock(&self.above).due.take_if(|due| *due <= now).is_some();
+        if due {
+            self.audit_events();
+        }
+    }
+
     /// What the kernel counted since the last look.
-    fn audit_events(&self) {
-        let Ok(events) = self.probe.events() else {
-            return;
-        };
+    pub(super) fn audit_events(&self) {
+        if let Ok(events) = self.probe.events() {
+            self.count_events(events);
+        }
+    }
+
+    /// Records what was refused since the last count.
+    pub(super) fn count_events(&self, events: Events) {
         let before = lock(&self.above).events.replace(events);
         let refused = events.pids_max_hits - before.map_or(0, |before| before.pids_max_hits);
         if refused > 0 {

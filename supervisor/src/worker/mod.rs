@@ -10,8 +10,10 @@ pub(crate) mod launch;
 mod limits;
 mod output;
 mod serve;
+mod timeline;
 
 pub use launch::LaunchError;
+pub use timeline::Timeline;
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +65,7 @@ pub struct Worker {
     times: Times,
     report: Report,
     stages: Vec<Stage>,
-    launched: OnceLock<Duration>,
+    timeline: OnceLock<Timeline>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -142,10 +144,17 @@ impl Worker {
         &self.stages
     }
 
+    /// When the supervisor's parts of its launch were done; zeroes until all are.
+    #[must_use]
+    pub fn timeline(&self) -> Timeline {
+        self.timeline.get().copied().unwrap_or_default()
+    }
+
     /// From the request to a plugin that was created.
     #[must_use]
     pub fn launch_time(&self) -> Duration {
-        self.launched.get().copied().unwrap_or_default()
+        let Timeline { asked, created, .. } = self.timeline();
+        Duration::from_nanos(created - asked)
     }
 
     /// Its pid, for display and procfs only.

@@ -14,6 +14,8 @@ use sandbox::weaken::{Weakened, off};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{Worker, lock};
 use crate::ending::{Ending, from_report};
@@ -31,6 +33,8 @@ pub(super) struct Io {
     pub(super) exit: AsyncFd<OwnedFd>,
     pub(super) report: OwnedFd,
     pub(super) gone: oneshot::Receiver<Option<Events>>,
+    /// The readers of stdout and stderr.
+    pub(super) output: Vec<JoinHandle<()>>,
 }
 
 /// How long the launcher may take to bury a worker that has ended.
@@ -94,17 +98,17 @@ enum End {
 
 impl Worker {
     fn next_timer(&self, now: Instant) -> Option<Instant> {
+        let audit = self.next_audit();
         if off(Weakened::Deadline) {
-            return None;
+            return audit;
         }
         let deadline = lock(&self.mux).next_deadline(self.times.grace);
-        [deadline, self.next_cpu_check(now)]
-            .into_iter()
-            .flatten()
-            .min()
+        let timers = [deadline, self.next_cpu_check(now), audit];
+        timers.into_iter().flatten().min()
     }
 
     fn tick(&self, now: Instant) {
+        self.audit_if_due(now);
         if off(Weakened::Deadline) {
             return;
         }
@@ -153,6 +157,7 @@ impl Worker {
         match incoming {
             Incoming::Answered { call, took } => {
                 self.account_cpu(*call);
+                self.schedule_audit();
                 self.plugin.record.answered(*took);
             }
             Incoming::Log { text, .. } => {
@@ -202,10 +207,7 @@ impl Worker {
     /// without its socket is killed.
     async fn kill_closed(&self, io: &Io) {
         let patience = Duration::from_millis(100);
-        if tokio::time::timeout(patience, io.exit.readable())
-            .await
-            .is_err()
-        {
+        if timeout(patience, io.exit.readable()).await.is_err() {
             self.protocol("it closed its socket and lives on".into());
         }
     }
@@ -214,18 +216,23 @@ impl Worker {
     async fn bury(&self, io: Io) {
         lock(&self.mux).close();
         self.launcher.kill(self.launch_id);
-        let events = match tokio::time::timeout(BURIAL, io.gone).await {
+        let events = match timeout(BURIAL, io.gone).await {
             Ok(Ok(events)) => events,
             _ => None,
         };
-        let status = match exit_status(&self.pidfd) {
-            Ok(status) => status,
-            Err(_) => {
-                let mut report = [0; 8];
-                let length = read(&io.report, &mut report).unwrap_or(0);
-                from_report(&report[..length])
-            }
-        };
+        if let Some(events) = events {
+            self.count_events(events);
+        }
+        let status = exit_status(&self.pidfd).ok().flatten().or_else(|| {
+            // Init ended with the worker, so its report is there, or never will be.
+            let mut report = [0; 8];
+            let length = read(&io.report, &mut report).unwrap_or(0);
+            from_report(&report[..length])
+        });
+        // With every process gone both pipes end once they are read.
+        for reader in io.output {
+            timeout(BURIAL, reader).await.ok();
+        }
         let cause = lock(&self.cause).take();
         let ending = cause.unwrap_or_else(|| Ending::classify(status, events));
         if ending == Ending::OutOfMemory {

@@ -51,6 +51,8 @@ const FOREIGN_ID: Control = refused("ids", "EACCES");
 const NO_NESTING: Control = refused("ids", "ENOSPC");
 const NO_CAPS: Control = refused("capabilities", "EPERM");
 const MAX_FDS: Control = refused("rlimits", "EMFILE");
+const NO_LOCKED_MEMORY: Control = refused("rlimits", "ENOMEM");
+const NO_FILES: Control = ended("rlimits", "SIGXFSZ");
 const MAX_TASKS: Control = refused("pids", "EAGAIN").recorded("threads");
 const MAX_MEMORY: Control = ended("memory", "ran out of the memory").recorded("oom-kill");
 const DEADLINE: Control = ended("deadline", "deadline").recorded("deadline");
@@ -146,9 +148,9 @@ pub(crate) const DEEDS: &[Deed] = &[
     call("mount", "", &[never("mount"), OWN_NAMESPACE, NO_CAPS]),
     call("unshare", "", &[never("unshare"), NO_NESTING]),
     call("keyctl", "", &[never("add_key")]),
-    call("io-uring", "", &[never("io_uring_setup")]),
+    call("io-uring", "", &[never("io_uring_setup"), NO_LOCKED_MEMORY]),
     call("bpf", "", &[never("bpf"), OWN_NAMESPACE, NO_CAPS]),
-    call("memfd-exec", "", &[FILTER]),
+    call("memfd-exec", "", &[FILTER, NO_FILES]),
     call("written-exec", "", &[FILTER]),
     early("open-shadow", "", &[ROOT, FOREIGN_ID]),
     early("see-host", "", &[ROOT]),

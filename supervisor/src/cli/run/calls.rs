@@ -1,6 +1,6 @@
 //! Calls of one plugin, one after the other.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -35,15 +35,16 @@ pub(super) async fn call(
             code = code.max(worst);
             results.push(result);
         }
-        if arguments.format == Format::Json {
-            let status = supervisor
-                .status(&id)
-                .ok_or_else(|| Failure::new(Code::Error, "gone"))?;
+        // What only a poll sees belongs in the report; its state is that of now.
+        supervisor.audit();
+        let state = supervisor.status(&id).map(|status| status.state);
+        supervisor.unload(&id).await.ok();
+        if let (Format::Json, Some(mut status)) = (arguments.format, supervisor.status(&id)) {
+            status.state = state.unwrap_or(status.state);
             let mut object = summary(&status, results);
             object["launch_micros"] = json!(launch_time.map(|time| time.as_micros() as u64));
             println!("{object}");
         }
-        supervisor.unload(&id).await.ok();
         Ok(code)
     };
     tokio::select! {
@@ -93,7 +94,7 @@ async fn one(
         Err(error) => (outcome(error), of_call(error)),
     };
     if arguments.format == Format::Table {
-        show(&result);
+        show(&result, arguments.raw);
     }
     let value = json!({
         "method": request.method,
@@ -129,12 +130,13 @@ fn outcome(error: &CallError) -> &'static str {
     }
 }
 
-/// Replies are the plugin's bytes: whole for a pipe, escaped for a terminal.
-fn show(result: &Result<Vec<u8>, CallError>) {
+/// Replies are hostile bytes, and a pipe often ends at a terminal: escaped, unless asked
+/// for as they are.
+fn show(result: &Result<Vec<u8>, CallError>, raw: bool) {
     let mut out = std::io::stdout();
     // A reader that went away wants no more.
     let _ = match result {
-        Ok(reply) if out.is_terminal() => {
+        Ok(reply) if !raw => {
             let lines: Vec<String> = reply.split(|byte| *byte == b'\n').map(escape).collect();
             writeln!(out, "{}", lines.join("\n"))
         }
