@@ -47,6 +47,8 @@ pub enum Ending {
         /// What was wrong.
         what: String,
     },
+    /// A panic or an exception left its instance poisoned; the call said so.
+    Panicked,
     /// Its plugin was unmounted for its violations.
     Unmounted,
     /// It wasn't confined as it must be, or wasn't ready in time.
@@ -95,6 +97,7 @@ impl fmt::Display for Ending {
             }
             Ending::Denied { syscall } => write!(f, "it was killed: it tried {syscall}"),
             Ending::Protocol { what } => write!(f, "it was killed: protocol violation, {what}"),
+            Ending::Panicked => f.write_str("it was killed: a panic poisoned its instance"),
             Ending::Unmounted => f.write_str("it was unmounted for its violations"),
             Ending::Launch { what } => f.write_str(what),
             Ending::Lost => f.write_str("it is gone, nobody knows how"),

@@ -162,6 +162,12 @@ impl Launcher {
         answer.await.unwrap_or(Err(LauncherError::Ended))
     }
 
+    /// Forgets an image; workers that run from it keep theirs.
+    pub fn evict(&self, key: ImageKey) {
+        // With the launcher ended there are no images either.
+        self.request(&Request::Evict { key }, Vec::new()).ok();
+    }
+
     /// Launches a worker with its ends of socket, stdout and stderr.
     ///
     /// # Errors

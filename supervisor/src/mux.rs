@@ -16,6 +16,9 @@ use tokio::sync::oneshot;
 /// Bytes that may wait for a worker that doesn't read.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
+/// Status of the plugin ABI for an instance that is poisoned (`cordon_plugin.h`).
+const PANIC: i32 = 4;
+
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
@@ -96,8 +99,10 @@ pub(crate) enum Incoming<'a> {
     Answered {
         /// The request.
         call: u64,
-        /// How long it took, `None` for one that was given up.
+        /// How long a call took; `None` for one that was given up, and for what is no call.
         took: Option<Duration>,
+        /// Whether the plugin panicked: its instance is of no use any more.
+        panicked: bool,
     },
     /// A log line, hostile text.
     Log {
@@ -127,6 +132,8 @@ enum Expects {
 #[derive(Debug)]
 struct Pending {
     expects: Expects,
+    /// Whether it is a call or a hook of somebody's.
+    call: bool,
     opened: Instant,
     deadline: Option<Instant>,
     /// `None` once the caller was told that it takes too long, or gave up.
@@ -183,6 +190,7 @@ impl Mux {
             call,
             Pending {
                 expects,
+                call: matches!(message, ToWorker::Call { .. } | ToWorker::Hook { .. }),
                 opened: now,
                 deadline,
                 reply: Some(reply),
@@ -294,12 +302,18 @@ impl Mux {
         };
         match self.pending.remove(&call) {
             Some(pending) if pending.expects == expected => {
+                let panicked = matches!(reply, Reply::Returned { status: PANIC, .. });
                 let took = pending.reply.map(|sender| {
                     // A caller that went away just now doesn't want it.
                     let _ = sender.send(Ok(reply));
                     now.duration_since(pending.opened)
                 });
-                Ok(Incoming::Answered { call, took })
+                let took = took.filter(|_| pending.call);
+                Ok(Incoming::Answered {
+                    call,
+                    took,
+                    panicked,
+                })
             }
             _ => Err(ProtocolError::Unsolicited { kind, call }),
         }

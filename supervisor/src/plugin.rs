@@ -207,10 +207,12 @@ impl Record {
         });
     }
 
+    /// Counts an answered call, if it was one and somebody waited for it.
     pub(crate) fn answered(&self, took: Option<Duration>) {
+        let Some(took) = took else { return };
         let mut inner = self.inner();
         inner.counters.calls += 1;
-        inner.counters.call_time += took.unwrap_or_default();
+        inner.counters.call_time += took;
     }
 
     pub(crate) fn launched(&self) {

@@ -28,7 +28,7 @@ use crate::launcher::Launcher;
 use crate::lifecycle::{self, IllegalTransition};
 use crate::manifest::PluginId;
 use crate::package::Package;
-use crate::plugin::{Event, Plugin, Record};
+use crate::plugin::{Event, Record};
 use crate::uids::Uids;
 use crate::worker::Worker;
 
@@ -67,7 +67,6 @@ struct Shared {
 struct Entry {
     record: Arc<Record>,
     package: Arc<Package>,
-    plugin: Option<Arc<Plugin>>,
     worker: Option<Arc<Worker>>,
 }
 

@@ -67,7 +67,6 @@ impl Running {
     ///
     /// # Panics
     /// When it has ended already.
-    #[must_use]
     pub fn end(mut self, signal: Signal) -> (ExitStatus, String, String) {
         let pid = Pid::from_raw(self.child.id() as i32);
         let ended = kill(pid, signal).map(|()| self.child.wait());

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every crate, and all crates of ours that it uses, for whatever purpose.
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 9] = [
     ("ipc-proto", &[]),
     ("sandbox", &[]),
     ("plugin-sdk", &[]),
@@ -23,11 +23,12 @@ const EDGES: [(&str, &[&str]); 8] = [
         &["cordon-supervisor", "ipc-proto", "plugin-sdk", "sandbox"],
     ),
     ("cordon-bench", &["cordon-supervisor", "sandbox"]),
+    ("demo", &["cordon-supervisor"]),
     ("greet", &["plugin-sdk"]),
 ];
 
 /// Crates in which the compiler forbids `unsafe`.
-const SAFE: [&str; 2] = ["ipc-proto", "cordon-supervisor"];
+const SAFE: [&str; 4] = ["ipc-proto", "cordon-supervisor", "cordon-bench", "demo"];
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 4] = [

@@ -87,7 +87,11 @@ fn become_pid_1(inherited: &Inherited<'_>) {
             _ => Err(io::Error::from_raw_os_error(libc::EPIPE)),
         }
     });
-    status.step(Step::Session, || Ok(setsid().map(drop)?));
+    status.step(Step::Session, || {
+        crate::sys::process::default_signals();
+        rustix::thread::set_name(c"cordon-init")?;
+        Ok(setsid().map(drop)?)
+    });
     // Before any mount: a file system made under unmapped ids is EOVERFLOW to its owner.
     status.step(Step::Ids, || set_ids(inherited.plan.ids));
     status.step(Step::ParentWatch, || {

@@ -46,8 +46,10 @@ pub enum LauncherError {
 /// # Errors
 /// [`LauncherError`], before any worker was made.
 pub fn run(socket: OwnedFd) -> Result<(), LauncherError> {
-    // A session of its own: the terminal's Ctrl-C is the supervisor's business.
+    // A session of its own: the terminal's Ctrl-C is the supervisor's business. The name
+    // is for whoever looks at a list of processes.
     let _ = rustix::process::setsid();
+    let _ = rustix::thread::set_name(c"cordon-launcher");
     let mut launcher = match start(&socket) {
         Ok(launcher) => launcher,
         Err(error) => {

@@ -26,6 +26,9 @@ pub fn take_ipc() -> io::Result<OwnedFd> {
 /// The first step that failed; the process must then end.
 pub fn confine() -> Result<Option<OwnedFd>, Failure> {
     let lockdown = step(Step::ReadLockdown, read_lockdown)?;
+    step(Step::ReadLockdown, || {
+        Ok(rustix::thread::set_name(c"cordon-worker")?)
+    })?;
     if !off(Weakened::Rlimits) {
         step(Step::Rlimits, || lockdown.rlimits.apply())?;
     }

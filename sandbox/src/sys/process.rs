@@ -18,6 +18,22 @@ pub fn close_from(first: u32) -> io::Result<()> {
     }
 }
 
+/// Gives every signal its default effect and blocks none: whoever started the launcher
+/// may have had it otherwise, and ignored signals survive clone and exec.
+pub fn default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL runs no code of ours. KILL, STOP and libc's own refuse, rightly.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: a zeroed sigset_t is storage for sigemptyset, which initialises it; the old
+    // mask isn't asked for.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
 /// Takes over an fd that the parent process handed down under a fixed number.
 ///
 /// # Errors

@@ -287,7 +287,7 @@ fn check_identity<'data, R: ReadRef<'data>>(data: R) -> Result<(), Fault> {
     }
     let start = data
         .read_bytes_at(0, 20)
-        .map_err(|()| Fault::Truncated { needs: 64, has })?;
+        .map_err(|()| Fault::Truncated { needs: 20, has })?;
     let half = |at: usize| {
         let bytes = [start[at], start[at + 1]];
         if start[5] == elf::ELFDATA2MSB.0 {
@@ -302,6 +302,10 @@ fn check_identity<'data, R: ReadRef<'data>>(data: R) -> Result<(), Fault> {
     }
     if machine != HOST {
         return Err(Fault::WrongMachine { machine });
+    }
+    let needs = size_of::<Header>() as u64;
+    if has < needs {
+        return Err(Fault::Truncated { needs, has });
     }
     match file_type {
         elf::ET_DYN => Ok(()),

@@ -1,6 +1,7 @@
 //! Calls and hooks.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ipc_proto::message::ToWorker;
 
@@ -10,6 +11,7 @@ use crate::lifecycle::State;
 use crate::manifest::PluginId;
 use crate::mux::{OpenError, Reply, Unanswered};
 use crate::output::escape;
+use crate::worker::Worker;
 
 /// A call to a plugin's method.
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,8 +100,11 @@ pub enum Verdict {
     Reject(Vec<u8>),
 }
 
+/// Statuses of the plugin ABI (`cordon_plugin.h`).
 const OK: i32 = 0;
 const NO_METHOD: i32 = 2;
+const CANCELLED: i32 = 5;
+const DEADLINE: i32 = 10;
 
 impl Supervisor {
     /// Calls a method and waits for its reply. Dropping the future gives the call up: the
@@ -161,24 +166,10 @@ impl Supervisor {
         deadline: Option<Duration>,
         method: &str,
     ) -> Result<(Vec<u8>, u8), CallError> {
-        let worker = {
-            let plugins = self.shared.plugins();
-            let entry = plugins
-                .get(plugin)
-                .ok_or_else(|| CallError::Unknown(plugin.clone()))?;
-            match (&entry.worker, entry.record.state()) {
-                (Some(worker), State::Active) => std::sync::Arc::clone(worker),
-                (_, state) => {
-                    return Err(CallError::NotActive {
-                        plugin: plugin.clone(),
-                        state,
-                    });
-                }
-            }
-        };
+        let worker = self.active(plugin)?;
         let after = deadline.unwrap_or(self.shared.policy.call_deadline.as_duration());
-        let opened = worker.request(message, Some(after));
-        let (call, answer) = match opened {
+        let opened_at = Instant::now();
+        let (call, answer) = match worker.request(message, Some(after)) {
             Ok(opened) => opened,
             Err(OpenError::Busy) => return Err(CallError::Busy(plugin.clone())),
             Err(OpenError::Encode(error)) => {
@@ -201,45 +192,55 @@ impl Supervisor {
         };
         let reply = answer.await.unwrap_or(Err(Unanswered::Closed));
         abandoned.call = None;
+        let (plugin, late) = (plugin.clone(), opened_at.elapsed() >= after);
         match reply {
             Ok(Reply::Returned {
-                status: OK,
+                status,
                 verdict,
                 payload,
                 ..
-            }) => Ok((payload, verdict)),
-            Ok(Reply::Returned {
-                status: NO_METHOD, ..
-            }) => Err(CallError::NoMethod {
-                plugin: plugin.clone(),
-                method: method.to_owned(),
-            }),
-            Ok(Reply::Returned {
-                status, payload, ..
-            }) => Err(CallError::Plugin {
-                plugin: plugin.clone(),
-                status,
-                text: escape(&payload),
-            }),
-            Err(Unanswered::Deadline) => Err(CallError::Deadline {
-                plugin: plugin.clone(),
-                after,
-            }),
+            }) => match status {
+                OK => Ok((payload, verdict)),
+                // It may see its deadline pass before our clock is looked at.
+                CANCELLED | DEADLINE if late => Err(CallError::Deadline { plugin, after }),
+                NO_METHOD => Err(CallError::NoMethod {
+                    plugin,
+                    method: method.to_owned(),
+                }),
+                status => Err(CallError::Plugin {
+                    plugin,
+                    status,
+                    text: escape(&payload),
+                }),
+            },
+            Err(Unanswered::Deadline) => Err(CallError::Deadline { plugin, after }),
             // The mux lets no other answer through to a call.
             Ok(_) | Err(Unanswered::Closed) => {
                 let ending = worker.ended().await;
-                Err(CallError::Ended {
-                    plugin: plugin.clone(),
-                    ending,
-                })
+                Err(CallError::Ended { plugin, ending })
             }
+        }
+    }
+
+    /// The worker that takes calls of a plugin.
+    fn active(&self, plugin: &PluginId) -> Result<Arc<Worker>, CallError> {
+        let plugins = self.shared.plugins();
+        let entry = plugins
+            .get(plugin)
+            .ok_or_else(|| CallError::Unknown(plugin.clone()))?;
+        match (&entry.worker, entry.record.state()) {
+            (Some(worker), State::Active) => Ok(Arc::clone(worker)),
+            (_, state) => Err(CallError::NotActive {
+                plugin: plugin.clone(),
+                state,
+            }),
         }
     }
 }
 
 /// Cancels the call when its future is dropped before the answer.
 struct Abandoned<'a> {
-    worker: &'a crate::worker::Worker,
+    worker: &'a Worker,
     call: Option<u64>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sandbox::cgroup::CpuMax;
-use sandbox::plan::{Ids, Plan};
+use sandbox::plan::{Ids, ImageKey, Plan};
 use sandbox::policy::{self, Tmpfs};
 use sandbox::seccomp::Mode;
 
@@ -163,7 +163,6 @@ impl Shared {
             Entry {
                 record: Arc::new(record),
                 package,
-                plugin: None,
                 worker: None,
             }
         });
@@ -202,10 +201,7 @@ impl Shared {
             grants,
             Arc::clone(record),
         ));
-        if let Some(entry) = self.plugins().get_mut(id) {
-            entry.plugin = Some(Arc::clone(&plugin));
-            entry.package = Arc::clone(package);
-        }
+        self.replace(package, key);
         let (file, preload) = package.paths();
         let launcher = self.launcher.clone();
         let profile = Arc::clone(&self.profile);
@@ -228,6 +224,19 @@ impl Shared {
             Err(_) => self.give_back(uid),
         }
         result.map_err(failed)
+    }
+
+    /// This package is the plugin's now; the image of another one before it has no use.
+    fn replace(&self, package: &Arc<Package>, key: ImageKey) {
+        let mut plugins = self.plugins();
+        let Some(entry) = plugins.get_mut(&package.manifest.id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut entry.package, Arc::clone(package));
+        let stale = before.image_key().ok().filter(|before| *before != key);
+        if let Some(stale) = stale {
+            self.launcher.evict(stale);
+        }
     }
 
     /// Registers a worker, and forgets it when it ends.

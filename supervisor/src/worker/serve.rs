@@ -155,10 +155,17 @@ impl Worker {
 
     fn handle(&self, incoming: &Incoming<'_>) {
         match incoming {
-            Incoming::Answered { call, took } => {
+            Incoming::Answered {
+                call,
+                took,
+                panicked,
+            } => {
                 self.account_cpu(*call);
                 self.schedule_audit();
                 self.plugin.record.answered(*took);
+                if *panicked {
+                    self.kill(Ending::Panicked);
+                }
             }
             Incoming::Log { text, .. } => {
                 if self.charge_log(text.len() as u64) {

@@ -38,6 +38,10 @@ pub(super) async fn call(
         // What only a poll sees belongs in the report; its state is that of now.
         supervisor.audit();
         let state = supervisor.status(&id).map(|status| status.state);
+        if let Some(State::Unmounted { .. }) = state {
+            // Says more than how the calls ended that led to it.
+            code = Code::Unmounted;
+        }
         supervisor.unload(&id).await.ok();
         if let (Format::Json, Some(mut status)) = (arguments.format, supervisor.status(&id)) {
             status.state = state.unwrap_or(status.state);

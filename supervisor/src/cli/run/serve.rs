@@ -82,8 +82,7 @@ async fn show(supervisor: &Supervisor, format: Format, interval: Duration) {
             Format::Table => {
                 let text = as_table(&plugins);
                 if live {
-                    // Home, the table, and whatever stood below it cleared.
-                    print_raw(&format!("\x1b[H\x1b[2J{text}\nCtrl-C ends it.\n"));
+                    print_raw(&redraw(&text));
                 } else if text != last {
                     print_raw(&text);
                 }
@@ -92,6 +91,12 @@ async fn show(supervisor: &Supervisor, format: Format, interval: Duration) {
         }
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Draws over what stood there, line by line: clearing first would flicker.
+fn redraw(table: &str) -> String {
+    let lines = format!("{table}\nCtrl-C ends it.\n").replace('\n', "\x1b[K\n");
+    format!("\x1b[H{lines}\x1b[J")
 }
 
 fn print_line(line: &str) {
