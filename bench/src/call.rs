@@ -1,6 +1,5 @@
 //! P5, P6: round trips of one call in flight, against a raw socket between two processes.
 
-use std::thread;
 use std::time::Instant;
 
 use cordon_supervisor::manifest::PluginId;
@@ -9,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::blocking::block_on;
 use crate::floors::PingPong;
-use crate::pinning::{cores, pin_process, pin_this_thread};
+use crate::pinning::{cores, on_core, pin_process};
 use crate::report::{Row, Section};
 use crate::statistics::Samples;
 use crate::{Built, Result};
@@ -31,19 +30,13 @@ struct Pinning {
 }
 
 pub(crate) fn run(built: &Built, runs: usize) -> Result<Vec<Section>> {
-    // A thread of its own takes its pinning with it.
-    thread::scope(|scope| {
-        let bench = scope.spawn(|| measure(built, runs).map_err(|error| error.to_string()));
-        bench.join().map_err(|_| "the thread that calls panicked")?
-    })
-    .map_err(Into::into)
-}
-
-fn measure(built: &Built, runs: usize) -> Result<Vec<Section>> {
     let cores = cores()?;
     let near = *cores.first().ok_or("no core to run on")?;
-    // Before the supervisor starts its I/O thread, which inherits it.
-    pin_this_thread(near)?;
+    on_core(near, || measure(built, runs, near, cores.get(1).copied()))
+}
+
+/// On a pinned thread; the supervisor's I/O thread inherits that.
+fn measure(built: &Built, runs: usize, near: usize, other: Option<usize>) -> Result<Vec<Section>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -54,8 +47,8 @@ fn measure(built: &Built, runs: usize) -> Result<Vec<Section>> {
         name: "one core",
         goal: ASYNC_ONE_CORE,
     }];
-    pinnings.extend(cores.get(1).map(|far| Pinning {
-        far: *far,
+    pinnings.extend(other.map(|far| Pinning {
+        far,
         name: "two cores",
         goal: ASYNC_TWO_CORES,
     }));

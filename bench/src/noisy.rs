@@ -11,6 +11,7 @@ use cordon_supervisor::{Call, CallError, Supervisor};
 use tokio::runtime::Runtime;
 
 use crate::blocking::block_on;
+use crate::pinning::{cores, on_core, pin_process, pin_this_thread};
 use crate::report::{Row, Section};
 use crate::statistics::Samples;
 use crate::{Built, Result};
@@ -37,8 +38,8 @@ const DEEDS: [(&str, &str, &str); 5] = [
 
 /// Calls in each half of a turn.
 const CALLS: usize = 2000;
-/// Time for the neighbour to get going.
-const ONSET: Duration = Duration::from_millis(50);
+/// Time for the neighbour to get going, and for what is left of it to be torn down.
+const SETTLING: Duration = Duration::from_millis(50);
 
 /// Medians over all turns of what was seen in each.
 #[derive(Default)]
@@ -67,6 +68,15 @@ struct Bench<'a> {
 }
 
 pub(crate) fn run(built: &Built, runs: usize) -> Result<Vec<Section>> {
+    let cores = cores()?;
+    let near = *cores.first().ok_or("no core to run on")?;
+    // Left to the scheduler, a neighbour changes where the calls run more than how long
+    // they take.
+    on_core(near, || measure(built, runs, near, cores.get(1).copied()))
+}
+
+/// On a pinned thread; the I/O thread and the quiet worker inherit that.
+fn measure(built: &Built, runs: usize, near: usize, other: Option<usize>) -> Result<Vec<Section>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -80,19 +90,26 @@ pub(crate) fn run(built: &Built, runs: usize) -> Result<Vec<Section>> {
     };
     runtime.block_on(supervisor.unload(&bench.vandal))?;
     let mut rows = Vec::new();
-    for (deed, data, what) in DEEDS {
-        let (mut alone, mut beside) = (Latencies::default(), Latencies::default());
-        for _ in 0..runs {
-            alone.push(&bench.calls()?);
-            beside.push(&bench.beside(deed, data)?);
-        }
-        for ((percentile, alone), (_, beside)) in alone.medians().into_iter().zip(beside.medians())
-        {
-            let what = format!("64 B call, {percentile}, beside a plugin {what}");
-            rows.push(Row::against(alone, "noisy", what, beside));
+    let places = other.map(|core| ("on another core", core));
+    for (place, core) in places.into_iter().chain([("on the same core", near)]) {
+        for (deed, data, what) in DEEDS {
+            let (mut alone, mut beside) = (Latencies::default(), Latencies::default());
+            for _ in 0..runs {
+                thread::sleep(SETTLING);
+                alone.push(&bench.calls()?);
+                beside.push(&bench.beside(deed, data, core)?);
+            }
+            let percentiles = alone.medians().into_iter().zip(beside.medians());
+            rows.extend(percentiles.map(|((percentile, alone), (_, beside))| {
+                let what = format!("{percentile} beside a plugin {what}, {place}");
+                Row::against(alone, "noisy", what, beside)
+            }));
         }
     }
-    let title = format!("noisy: medians of {runs} pairs of {CALLS} calls each, not pinned");
+    let title = format!(
+        "noisy: 64 B calls, medians of {runs} pairs of {CALLS}; caller, I/O thread and worker on \
+         core {near}, the neighbour and its caller where the row says"
+    );
     let notes = vec!["floor: the same calls with the neighbour unloaded".into()];
     Ok(vec![Section { title, rows, notes }])
 }
@@ -115,12 +132,18 @@ impl Bench<'_> {
         })
     }
 
-    fn beside(&self, deed: &str, data: &str) -> Result<Samples> {
+    fn beside(&self, deed: &str, data: &str, core: usize) -> Result<Samples> {
         block_on(self.supervisor.reload(&self.vandal))?;
+        let worker = self.supervisor.worker(&self.vandal);
+        pin_process(worker.ok_or("the neighbour is gone")?.pid(), core)?;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let rage = scope.spawn(|| self.rage(deed, data, &stop));
-            thread::sleep(ONSET);
+            let rage = scope.spawn(|| {
+                pin_this_thread(core).map_err(|error| error.to_string())?;
+                self.rage(deed, data, &stop)
+                    .map_err(|error| error.to_string())
+            });
+            thread::sleep(SETTLING);
             let samples = self.calls();
             stop.store(true, Ordering::Relaxed);
             // Ends a deed that would take longer.

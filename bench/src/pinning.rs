@@ -1,5 +1,7 @@
 //! Which core runs what.
 
+use std::thread;
+
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -11,6 +13,17 @@ pub(crate) fn cores() -> Result<Vec<usize>> {
     Ok((0..CpuSet::count())
         .filter(|core| allowed.is_set(*core).unwrap_or(false))
         .collect())
+}
+
+/// Runs `work` on a thread of its own, pinned to a core. What it starts inherits that.
+pub(crate) fn on_core<T: Send>(core: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let pinned = || {
+        pin_this_thread(core)
+            .and_then(|()| work())
+            .map_err(|error| error.to_string())
+    };
+    let done = thread::scope(|scope| scope.spawn(pinned).join());
+    Ok(done.map_err(|_| "the benchmark panicked")??)
 }
 
 /// Pins the calling thread; what it starts from now on inherits that.

@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use cordon_supervisor::worker::Worker;
+use sandbox::launch::Step;
 
 use crate::report::Row;
 use crate::statistics::Samples;
 
 /// What comes before the launcher is asked: the way to the I/O thread, the image.
 const REQUEST: &str = "request: hop to the I/O thread, find the image, make the plan";
+
+/// What the worker does until it is locked down. The launcher's word of the exec isn't a
+/// moment of its own: the launcher may wait for the core on which the worker runs.
+const EXECUTE: &str = "execute the worker: exec, dynamic loader, lockdown, handshake";
 
 /// The stages of one launch in order, each with the time since the one before it.
 /// Both ends are in nanoseconds of `CLOCK_MONOTONIC`; together the stages are all that is
@@ -18,12 +23,12 @@ pub(crate) fn of_launch(begin: u64, worker: &Worker, end: u64) -> Vec<(&'static 
     let launcher = worker
         .stages()
         .iter()
+        .filter(|stage| stage.step != Step::Exec)
         .map(|stage| (stage.step.name(), stage.at));
     let moments = std::iter::once((REQUEST, timeline.asked))
         .chain(launcher)
         .chain([
-            ("hear of it from the launcher", timeline.launched),
-            ("dynamic loader, lockdown, handshake", timeline.ready),
+            (EXECUTE, timeline.ready),
             ("attest", timeline.attested),
             ("start the tasks, load the plugin", timeline.loaded),
             ("create the instance", timeline.created),

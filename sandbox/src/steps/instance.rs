@@ -63,6 +63,7 @@ impl Instance {
         channels: Channels,
     ) -> Result<Instance, Failure> {
         let mut progress = Progress::default();
+        progress.done(Step::Ceiling);
         let mut leaf = stock
             .parent
             .leaf(&plan.name, &limits(plan))

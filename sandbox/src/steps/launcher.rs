@@ -143,7 +143,9 @@ impl Launcher {
             }
             if let Some(pipe) = instance.status_pipe() {
                 ids.push(*id);
-                polled.push(PollFd::from_borrowed_fd(pipe, PollFlags::IN));
+                // Its end alone, which is always polled for: a wake-up per record would slow
+                // the very steps that are recorded.
+                polled.push(PollFd::from_borrowed_fd(pipe, PollFlags::empty()));
             }
         }
         let timeout = busy.then(|| rustix::time::Timespec {

@@ -29,14 +29,16 @@ pub(super) async fn serve(
     let interval = policy.monitor_interval.as_duration();
     let supervisor = Arc::new(start(policy).await?);
     let log = tokio::spawn(log(Arc::clone(&supervisor)));
+    // One listener throughout: a signal between two of them would be lost.
+    let mut interrupted = std::pin::pin!(interrupted());
     let code = tokio::select! {
         code = load(&supervisor, files) => code,
-        () = interrupted() => Code::Interrupted,
+        () = &mut interrupted => Code::Interrupted,
     };
     if code != Code::Interrupted && !supervisor.list().is_empty() {
         tokio::select! {
             () = show(&supervisor, arguments.format, interval) => {}
-            () = interrupted() => {}
+            () = &mut interrupted => {}
         }
     }
     log.abort();
