@@ -48,16 +48,18 @@ pub fn open_devices() -> io::Result<Vec<OwnedFd>> {
         .collect()
 }
 
-/// A root under construction, still detached.
+/// A root under construction. It lies over the old one already, which absolute paths still
+/// begin at: before Linux 6.15 nothing can be attached to a mount that is itself detached.
 pub struct Root(OwnedFd);
 
 impl Root {
-    /// An empty, capped root with its mount points.
+    /// An empty, capped root with its mount points, in a mount namespace of its own.
     ///
     /// # Errors
     /// The kernel's errno.
     pub fn new(caps: Tmpfs) -> io::Result<Root> {
         let root = tmpfs(caps, c"0755", MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
+        attach(root.as_fd(), CWD, c"/")?;
         for folder in [c"lib", c"plugin", c"dev", c"usr", c"tmp"] {
             mkdirat(&root, folder, Mode::from_raw_mode(0o755))?;
         }
@@ -120,7 +122,6 @@ impl Root {
     /// # Errors
     /// The kernel's errno.
     pub fn enter(self) -> io::Result<()> {
-        attach(self.0.as_fd(), CWD, c"/")?;
         fchdir(&self.0)?;
         pivot_root(c".", c".")?;
         // The old root lies over the new one now, with all that is mounted on it. Once

@@ -1,18 +1,23 @@
 //! A program under way, to be read line by line and to be ended.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+/// How long it may take to print a line, or to end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A child process; it is killed if the test ends before it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    stdout: BufReader<ChildStdout>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
 }
 
 impl Running {
@@ -29,19 +34,10 @@ impl Running {
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            unreachable!("both are pipes");
-        };
-        let stderr = std::thread::spawn(move || {
-            let mut text = String::new();
-            // What was read until an error is what there is to show.
-            stderr.read_to_string(&mut text).ok();
-            text
-        });
         Self {
+            stdout: lines(child.stdout.take()),
+            stderr: lines(child.stderr.take()),
             child,
-            stdout: BufReader::new(stdout),
-            stderr: Some(stderr),
         }
     }
 
@@ -54,34 +50,43 @@ impl Running {
     /// The next line that it prints, without its end.
     ///
     /// # Panics
-    /// When it ends before.
+    /// When there is none in half a minute.
     pub fn line(&mut self) -> String {
-        let mut line = String::new();
-        let read = self.stdout.read_line(&mut line);
-        assert!(matches!(read, Ok(1..)), "it printed no more: {read:?}");
-        line.trim_end_matches('\n').to_owned()
+        let line = self.stdout.recv_timeout(PATIENCE);
+        line.unwrap_or_else(|error| panic!("it printed no more, {error}: {:?}", self.rest()))
     }
 
     /// Sends a signal, waits until it has ended, and gives its status, the rest of its
     /// output, and its errors.
     ///
     /// # Panics
-    /// When it has ended already.
+    /// When it has ended already, or doesn't within half a minute.
     pub fn end(mut self, signal: Signal) -> (ExitStatus, String, String) {
         let pid = Pid::from_raw(self.child.id() as i32);
-        let ended = kill(pid, signal).map(|()| self.child.wait());
-        let status = match ended {
-            Ok(Ok(status)) => status,
-            other => panic!("can't end it: {other:?}"),
+        let sent = kill(pid, signal);
+        assert!(sent.is_ok(), "it has ended: {sent:?}, {:?}", self.rest());
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(1)),
+                other => panic!("{signal} doesn't end it: {other:?}, {:?}", self.rest()),
+            }
         };
-        // Not the rest after a kill: a process that it forked may hold the other ends.
-        if signal == Signal::SIGKILL {
-            return (status, String::new(), String::new());
-        }
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).ok();
-        let errors = self.stderr.take().and_then(|thread| thread.join().ok());
-        (status, rest, errors.unwrap_or_default())
+        let (output, errors) = self.rest();
+        (status, output, errors)
+    }
+
+    /// What it has printed since; a process that it forked may hold the other ends, so
+    /// that the pipes needn't end with it.
+    fn rest(&self) -> (String, String) {
+        let text = |lines: &Receiver<String>| {
+            let patience = Duration::from_millis(100);
+            std::iter::from_fn(|| lines.recv_timeout(patience).ok())
+                .map(|line| line + "\n")
+                .collect()
+        };
+        (text(&self.stdout), text(&self.stderr))
     }
 }
 
@@ -91,4 +96,16 @@ impl Drop for Running {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// The lines of a pipe, as they come.
+fn lines(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    if let Some(pipe) = pipe {
+        thread::spawn(move || {
+            let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
+            lines.try_for_each(|line| sender.send(line))
+        });
+    }
+    receiver
 }

@@ -22,7 +22,7 @@ use crate::launch::Step;
 use crate::mounts::Root;
 use crate::plan::{Ids, Plan};
 use crate::seccomp::Program;
-use crate::sys::clone::{Fork, exit_now, fork_single};
+use crate::sys::clone::{Fork, exit_now, fork_again};
 use crate::sys::process::{close_from, place_fd};
 use crate::weaken::{Weakened, off};
 
@@ -67,7 +67,7 @@ pub(crate) fn run(inherited: Inherited<'_>) -> ! {
         Ok(rustix::system::sethostname(b"cordon")?)
     });
     status.step(Step::NamespaceLimit, || proc.leave_one_namespace());
-    match status.step(Step::Fork, fork_single) {
+    match status.step(Step::Fork, fork_again) {
         Fork::Child => become_worker(&inherited, &proc),
         Fork::Parent { pid, .. } => {
             if lock_down(&inherited).is_err() {

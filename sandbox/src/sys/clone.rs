@@ -46,20 +46,35 @@ pub enum Fork {
 /// child would then inherit locks that nobody unlocks.
 pub fn fork_into(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
     require_single_thread()?;
-    let mut pidfd: i32 = -1;
     let mut args = CloneArgs {
-        flags: namespaces | CLONE_CLEAR_SIGHAND | libc::CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        flags: namespaces | CLONE_CLEAR_SIGHAND,
         ..CloneArgs::default()
     };
     if let Some(directory) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = directory.as_raw_fd() as u64;
     }
+    fork(args)
+}
+
+/// Plain fork of a process that is single-threaded because it is the child of
+/// [`fork_into`] and made no thread; it may have no `/proc` to count them.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn fork_again() -> io::Result<Fork> {
+    fork(CloneArgs::default())
+}
+
+fn fork(mut args: CloneArgs) -> io::Result<Fork> {
+    let mut pidfd: i32 = -1;
+    args.flags |= libc::CLONE_PIDFD as u64;
+    args.pidfd = (&raw mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
     // SAFETY: `args` is a valid clone_args of the size given and `pidfd` outlives the
     // call. Without CLONE_VM and with stack 0 this is fork: the child gets a copy of a
-    // process whose only thread is this one, so no lock is held by a vanished thread.
+    // process whose only thread is this one (both callers see to it), so no lock is held
+    // by a vanished thread.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     match pid {
         0 => Ok(Fork::Child),
@@ -82,36 +97,6 @@ fn require_single_thread() -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     Ok(())
-}
-
-/// Plain fork of a single-threaded process; the pidfd comes with it.
-///
-/// # Errors
-/// The kernel's errno. Unlike [`fork_into`] it doesn't count threads, since its
-/// caller may have no `/proc` any more.
-pub fn fork_single() -> io::Result<Fork> {
-    let mut pidfd: i32 = -1;
-    let args = CloneArgs {
-        flags: libc::CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
-    // SAFETY: as in `fork_into`; the caller is the child of a single-threaded process
-    // and has made no thread (init, whose code is this crate's `steps::init`).
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    match pid {
-        0 => Ok(Fork::Child),
-        1.. => {
-            // SAFETY: on success the kernel stored a new fd, owned by nobody else.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Fork::Parent {
-                pid: pid as u32,
-                pidfd,
-            })
-        }
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// Ends the process at once: no destructors, no `atexit` handlers, which belong to

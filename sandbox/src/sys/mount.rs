@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// Read-only.
 pub const RDONLY: u64 = 0x1;
@@ -33,23 +33,7 @@ pub fn set_attributes(fd: impl AsFd, path: &CStr, set: u64) -> io::Result<()> {
         attr_set: set,
         ..MountAttr::default()
     };
-    // SAFETY: `path` is NUL-terminated and `attr` valid for the size given; the
-    // kernel only reads both.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            fd.as_fd().as_raw_fd(),
-            path.as_ptr(),
-            libc::AT_EMPTY_PATH,
-            &raw const attr,
-            size_of::<MountAttr>(),
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    mount_setattr(fd.as_fd().as_raw_fd(), path, libc::AT_EMPTY_PATH, &attr)
 }
 
 /// Makes every mount of the caller's namespace private, so that no mount made
@@ -62,14 +46,24 @@ pub fn make_private_recursive() -> io::Result<()> {
         propagation: libc::MS_PRIVATE,
         ..MountAttr::default()
     };
-    // SAFETY: as in `set_attributes`, with a constant path.
+    mount_setattr(libc::AT_FDCWD, c"/", libc::AT_RECURSIVE, &attr)
+}
+
+fn mount_setattr(
+    folder: RawFd,
+    path: &CStr,
+    flags: libc::c_int,
+    attr: &MountAttr,
+) -> io::Result<()> {
+    // SAFETY: `path` is NUL-terminated and `attr` valid for the size given; the
+    // kernel only reads both.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            c"/".as_ptr(),
-            libc::AT_RECURSIVE,
-            &raw const attr,
+            folder,
+            path.as_ptr(),
+            flags,
+            &raw const *attr,
             size_of::<MountAttr>(),
         )
     };

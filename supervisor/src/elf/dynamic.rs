@@ -287,7 +287,7 @@ fn check_identity<'data, R: ReadRef<'data>>(data: R) -> Result<(), Fault> {
     }
     let start = data
         .read_bytes_at(0, 20)
-        .map_err(|()| Fault::Truncated { needs: 20, has })?;
+        .map_err(|()| Fault::Truncated { needs: 64, has })?;
     let half = |at: usize| {
         let bytes = [start[at], start[at + 1]];
         if start[5] == elf::ELFDATA2MSB.0 {

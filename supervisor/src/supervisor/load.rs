@@ -18,8 +18,8 @@ use crate::manifest::PluginId;
 use crate::package::{Package, PackageError};
 use crate::plugin::{Plugin, Record};
 use crate::violations::Tracker;
-use crate::worker::launch::{LaunchError, Request, launch};
-use crate::worker::{Times, Worker};
+use crate::worker::launch::{Request, launch};
+use crate::worker::{LaunchError, Times, Worker};
 
 /// Files and folders that a private `/tmp` may hold.
 const TMP_INODES: u64 = 1024;

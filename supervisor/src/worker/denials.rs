@@ -39,21 +39,23 @@ impl Worker {
             call.name()
                 .map_or_else(|| format!("number {}", call.nr), str::to_owned)
         };
-        match verdict {
-            Verdict::Continue => {
-                listener.respond_continue(call.id).ok();
-                return;
-            }
-            Verdict::Kill => self.kill(Ending::Denied { syscall: name() }),
-            Verdict::Refuse(errno) => {
-                listener.respond_errno(call.id, errno).ok();
-            }
+        if verdict == Verdict::Continue {
+            // Fails only for a thread that is gone.
+            listener.respond_continue(call.id).ok();
+            return;
         }
         let dangerous = verdict == Verdict::Kill;
+        if dangerous {
+            self.kill(Ending::Denied { syscall: name() });
+        }
         let syscall = name().into();
         let phase = format!("{phase:?}").to_lowercase();
         let evidence = format!("{call}, thread {}, at {:#x}, {phase}", call.tid, call.ip);
         let violation = self.violation(Kind::DeniedSyscall { syscall, dangerous });
-        self.violate(violation.seen(&evidence));
+        let unmounted = self.violate(violation.seen(&evidence));
+        // Recorded first, then refused. What ends the worker is never answered.
+        if let (Verdict::Refuse(errno), false) = (verdict, unmounted) {
+            listener.respond_errno(call.id, errno).ok();
+        }
     }
 }

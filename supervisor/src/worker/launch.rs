@@ -6,100 +6,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use ipc_proto::message::{FromWorker, LoadFailure, ToWorker};
-use ipc_proto::version::Hello;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::attest::{AttestError, Expected, attest};
 use sandbox::cgroup::{Applied, Events, Probe};
-use sandbox::launch::{Cause, Failure, Step};
 use sandbox::plan::Plan;
 use sandbox::report::{Control, Enforcement, Report};
 use sandbox::seccomp::{Listener, Profile};
 use sandbox::steps::now;
 use sandbox::sys::readiness::register;
-use sandbox::sys::socket::{self, Sender, receive};
+use sandbox::sys::socket;
 use sandbox::weaken::{Weakened, off};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::handshake::{Ready, load_and_create, ready};
+use super::launch_error::{LaunchError, setup};
 use super::serve::{Io, serve};
 use super::{Timeline, Times, Worker, denials, limits};
 use crate::ending::Ending;
-use crate::launcher::{Launched, Launcher, LauncherError, inode, open_pidfd};
-use crate::mux::{Mux, Reply, WorkerDecoder};
-use crate::output::{Source, escape};
+use crate::launcher::{Launched, Launcher, inode};
+use crate::mux::{Mux, WorkerDecoder};
+use crate::output::Source;
 use crate::plugin::Plugin;
 use crate::violations::Kind;
 
 /// The load deadline of a build that was told to have none.
 const FOREVER: Duration = Duration::from_secs(3600);
-
-/// Why a plugin didn't come up.
-#[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    /// The launcher couldn't make the worker.
-    #[error(transparent)]
-    Launcher(#[from] LauncherError),
-    /// The worker couldn't lock itself down.
-    #[error(transparent)]
-    Lockdown(#[from] Failure),
-    /// The worker isn't confined as it must be.
-    #[error("attestation failed: {0}")]
-    Attest(#[from] AttestError),
-    /// A channel or a watch couldn't be made.
-    #[error("can't set up the worker's {what}: {source}")]
-    Setup {
-        /// Which.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// The worker's first message isn't what a worker sends.
-    #[error("the worker's handshake failed: {0}")]
-    Handshake(String),
-    /// The dynamic loader or the ABI check refused the plugin.
-    #[error("{}", refusal(*.reason, *.abi, .detail))]
-    Refused {
-        /// What failed.
-        reason: LoadFailure,
-        /// ABI version of the plugin where it got that far, else 0.
-        abi: u32,
-        /// What the worker says, escaped.
-        detail: String,
-    },
-    /// The plugin's `create` failed.
-    #[error("the plugin refused to start (status {status}): {text}")]
-    Create {
-        /// Status of the plugin ABI.
-        status: i32,
-        /// The plugin's text, escaped.
-        text: String,
-    },
-    /// The worker ended meanwhile.
-    #[error("the plugin's worker ended while loading: {0}")]
-    Ended(Ending),
-    /// It took too long.
-    #[error("the plugin missed its load deadline of {} ms", .0.as_millis())]
-    Deadline(Duration),
-}
-
-fn refusal(reason: LoadFailure, abi: u32, detail: &str) -> String {
-    let version = format!("{}.{}", abi >> 16, abi & 0xffff);
-    match reason {
-        LoadFailure::Dlopen => format!("the dynamic loader refused the plugin: {detail}"),
-        LoadFailure::Preload => format!("the dynamic loader refused a library: {detail}"),
-        LoadFailure::NoEntry => format!("it exports no cordon_plugin_entry: {detail}"),
-        LoadFailure::Refused => "the plugin refuses this host's ABI version".to_owned(),
-        LoadFailure::AbiMismatch => {
-            format!("its ABI is {version}, which this host doesn't speak: {detail}")
-        }
-        LoadFailure::Feature => format!("it requires a feature that this host lacks: {detail}"),
-        LoadFailure::Vtable => format!("its table can't be used: {detail}"),
-    }
-}
 
 /// What a launch needs besides the plan.
 pub(crate) struct Request {
@@ -186,16 +121,6 @@ async fn failed(worker: &Worker, error: LaunchError) -> LaunchError {
             error
         }
     }
-}
-
-fn setup<T, E: Into<io::Error>>(
-    what: &'static str,
-    result: Result<T, E>,
-) -> Result<T, LaunchError> {
-    result.map_err(|error| LaunchError::Setup {
-        what,
-        source: error.into(),
-    })
 }
 
 /// Socket and pipes: our ends, and socket, stdout and stderr for the worker.
@@ -331,74 +256,6 @@ fn extend(report: &mut Report, plan: &Plan, applied: &Applied, fds_refused: bool
     report.add(Control::PassedFds, enforcement, value);
 }
 
-struct Ready {
-    listener: Option<OwnedFd>,
-    pidfd: OwnedFd,
-}
-
-/// The worker's first two frames, with its listener and its pidfd.
-async fn ready(
-    socket: &AsyncFd<OwnedFd>,
-    decoder: &mut WorkerDecoder,
-) -> Result<Ready, LaunchError> {
-    let handshake = |what: &str| LaunchError::Handshake(what.to_owned());
-    let (mut listener, mut pidfd, mut greeted) = (None, None, false);
-    loop {
-        let spare = decoder.spare();
-        let received = setup(
-            "socket",
-            socket
-                .async_io(Interest::READABLE, |socket| receive(socket, spare, 1))
-                .await,
-        )?;
-        if received.bytes == 0 {
-            return Err(handshake("the worker ended before it was ready"));
-        }
-        decoder.filled(received.bytes);
-        listener = listener.or(received.fds.into_iter().next());
-        if let (None, Some(sender)) = (&pidfd, received.sender) {
-            pidfd = Some(identify(sender)?);
-        }
-        while let Some(frame) = decoder
-            .next_frame()
-            .map_err(|e| handshake(&e.to_string()))?
-        {
-            match frame.message {
-                FromWorker::Hello(hello) if !greeted => {
-                    hello
-                        .check()
-                        .map_err(|error| handshake(&error.to_string()))?;
-                    greeted = true;
-                }
-                FromWorker::SetupFailed { step, errno } => {
-                    let step = Step::from_number(step).ok_or_else(|| handshake("unknown step"))?;
-                    return Err(Failure {
-                        step,
-                        cause: Cause::Errno(errno),
-                    }
-                    .into());
-                }
-                FromWorker::Ready if greeted => {
-                    if listener.is_none() && !off(Weakened::Seccomp) {
-                        return Err(handshake("it sent no listener"));
-                    }
-                    let pidfd = pidfd.ok_or_else(|| handshake("the kernel sent no pidfd"))?;
-                    return Ok(Ready { listener, pidfd });
-                }
-                _ => return Err(handshake("frames out of order")),
-            }
-        }
-    }
-}
-
-/// The worker waits for our word, so its pid is still its own.
-fn identify(sender: Sender) -> Result<OwnedFd, LaunchError> {
-    match sender {
-        Sender::Pidfd(pidfd) => Ok(pidfd),
-        Sender::Pid(pid) => setup("pidfd", open_pidfd(pid)),
-    }
-}
-
 fn start_tasks(
     worker: &Arc<Worker>,
     sockets: Sockets,
@@ -443,54 +300,4 @@ fn start_tasks(
         },
     ));
     Ok(())
-}
-
-/// Go: from here plugin code runs.
-async fn load_and_create(
-    worker: &Worker,
-    plugin: &str,
-    preload: &[String],
-    timeline: &mut Timeline,
-) -> Result<(), LaunchError> {
-    let closed = |_| LaunchError::Ended(worker.ending().unwrap_or(Ending::Lost));
-    {
-        let mut mux = super::lock(&worker.mux);
-        mux.post(&ToWorker::Hello(Hello::OURS), 0).map_err(closed)?;
-    }
-    let preload = preload.iter().map(String::as_str).collect();
-    match ask(worker, &ToWorker::Load { plugin, preload }).await? {
-        Reply::Loaded { .. } => timeline.loaded = now(),
-        Reply::LoadFailed {
-            reason,
-            abi,
-            detail,
-        } => {
-            let detail = escape(detail.as_bytes());
-            return Err(LaunchError::Refused {
-                reason,
-                abi,
-                detail,
-            });
-        }
-        _ => return Err(LaunchError::Handshake("answer to the load".into())),
-    }
-    match ask(worker, &ToWorker::Create { config: &[] }).await? {
-        Reply::Created => {
-            timeline.created = now();
-            Ok(())
-        }
-        Reply::Returned {
-            status, payload, ..
-        } => Err(LaunchError::Create {
-            status,
-            text: escape(&payload),
-        }),
-        _ => Err(LaunchError::Handshake("answer to the create".into())),
-    }
-}
-
-async fn ask(worker: &Worker, message: &ToWorker<'_>) -> Result<Reply, LaunchError> {
-    let ended = || LaunchError::Ended(worker.ending().unwrap_or(Ending::Lost));
-    let (_, answer) = worker.request(message, None).map_err(|_| ended())?;
-    answer.await.ok().and_then(Result::ok).ok_or_else(ended)
 }

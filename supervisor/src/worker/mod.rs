@@ -6,13 +6,15 @@
 //! thread.
 
 mod denials;
+mod handshake;
 pub(crate) mod launch;
+mod launch_error;
 mod limits;
 mod output;
 mod serve;
 mod timeline;
 
-pub use launch::LaunchError;
+pub use launch_error::LaunchError;
 pub use timeline::Timeline;
 
 use std::os::fd::OwnedFd;
@@ -179,11 +181,13 @@ impl Worker {
             .during(lock(&self.mux).in_flight())
     }
 
-    /// Records a violation; the one too many ends the worker.
-    fn violate(&self, violation: Violation) {
-        if self.plugin.record.violate(violation) {
+    /// Records a violation; the one too many ends the worker, and is told by `true`.
+    fn violate(&self, violation: Violation) -> bool {
+        let unmounted = self.plugin.record.violate(violation);
+        if unmounted {
             self.kill(Ending::Unmounted);
         }
+        unmounted
     }
 
     /// Writes what is queued, as far as the socket takes it; the rest goes when it is

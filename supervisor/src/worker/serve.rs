@@ -114,12 +114,10 @@ impl Worker {
         }
         let overdue = lock(&self.mux).overdue(now, self.times.grace);
         self.flush();
-        for call in overdue.missed {
-            let violation = self.plugin.record.violation(Kind::Deadline).during([call]);
-            self.violate(violation);
-        }
         if let Some(call) = overdue.stuck {
+            let violation = self.plugin.record.violation(Kind::Deadline).during([call]);
             self.kill(Ending::Deadline { call });
+            self.violate(violation);
         }
         self.check_cpu();
     }

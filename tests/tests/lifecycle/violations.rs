@@ -1,5 +1,6 @@
 //! Violations count per plugin, across its workers, until an operator is needed.
 
+use cordon_supervisor::ending::Ending;
 use cordon_supervisor::lifecycle::State;
 use cordon_supervisor::plugin::Event;
 use cordon_supervisor::supervisor::ManageError;
@@ -101,4 +102,20 @@ async fn host_hears_of_every_violation_and_change_of_state() {
     }
     let denied = "denied system call unshare";
     assert_eq!(heard, ["loading", "active", denied, "failed"]);
+}
+
+#[tokio::test]
+async fn denial_that_is_one_too_many_ends_the_worker_in_the_middle_of_its_call() {
+    let supervisor = supervisor("[violations]\nthreshold = 1").await;
+    let vandal = load(&supervisor, &example("vandal")).await;
+
+    let error = call(&supervisor, &vandal, "open-shadow", "").await;
+
+    let unmounted = CallError::Ended {
+        plugin: vandal.clone(),
+        ending: Ending::Unmounted,
+    };
+    assert_eq!(error.unwrap_err(), unmounted);
+    let state = status(&supervisor, &vandal).state;
+    assert!(matches!(state, State::Unmounted { .. }), "{state}");
 }
