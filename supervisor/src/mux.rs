@@ -340,6 +340,8 @@ impl Mux {
             };
             if deadline + grace <= now {
                 overdue.stuck = Some(*call);
+                // Told once: what follows ends the connection.
+                pending.deadline = None;
             }
             if deadline <= now
                 && let Some(reply) = pending.reply.take()
