@@ -79,7 +79,8 @@ pub enum Answer {
     },
     /// No worker came of it, and nothing of it is left.
     LaunchFailed(u64, Failure),
-    /// Every process of the worker is gone and so are its groups.
+    /// Every process of the worker is gone, and so are its groups unless the kernel refused
+    /// to remove them for seconds.
     Gone {
         /// As in [`Request::Launch`].
         id: u64,
@@ -160,6 +161,8 @@ macro_rules! steps {
 }
 
 steps! {
+    /// Receiving the request with its fds.
+    Request = "receive the request",
     /// Checking the plan against the ceiling.
     Ceiling = "check against the ceiling",
     /// Making the image.
@@ -214,6 +217,8 @@ steps! {
     FdSweep = "sweep the fds",
     /// Executing the worker.
     Exec = "execute the worker",
+    /// Duplicating what the supervisor gets of it.
+    HandOver = "hand the worker to the supervisor",
     /// Reading the lockdown.
     ReadLockdown = "read the lockdown",
     /// Resource limits.
@@ -240,12 +245,17 @@ impl std::fmt::Display for Step {
     }
 }
 
+/// What to do where fds run out.
+pub const OPEN_FILES_HINT: &str =
+    " (raise the open-file limit: `ulimit -n`, with systemd LimitNOFILE=)";
+
 /// What a person can do about the failures that hosts really have.
 fn hint(step: Step, cause: &Cause) -> &'static str {
     let Cause::Errno(errno) = cause else {
         return "";
     };
     match (step, *errno) {
+        (_, libc::EMFILE | libc::ENFILE) => OPEN_FILES_HINT,
         (Step::Clone, libc::EPERM) => {
             " (are user namespaces allowed? see sysctl kernel.unprivileged_userns_clone, \
              kernel.apparmor_restrict_unprivileged_userns)"

@@ -1,6 +1,7 @@
 //! The private root: a capped tmpfs of mount points, with everything attached from
 //! detached mounts held by fd. Nothing of the host is in it but what is named here.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,6 +27,60 @@ pub const DEVICES: [(&CStr, (u32, u32)); 4] = [
     (c"full", (1, 7)),
     (c"urandom", (1, 9)),
 ];
+
+/// A mount of the private root as the worker's `/proc/PID/mountinfo` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mounted {
+    /// Mount point in the private root.
+    pub point: String,
+    /// Of `ro`, `nosuid`, `nodev` and `noexec` those that are set, in that order.
+    pub flags: Vec<&'static str>,
+    /// Neither shared with another mount namespace nor a slave of one.
+    pub private: bool,
+}
+
+/// All that is mounted in the root that [`Root`] makes, with or without its `/tmp`.
+#[must_use]
+pub fn planned(tmp: bool) -> BTreeSet<Mounted> {
+    let mounted = |point: &str, flags: &[&'static str]| Mounted {
+        point: point.to_owned(),
+        flags: flags.to_vec(),
+        private: true,
+    };
+    let mut table = BTreeSet::from([
+        mounted("/", &["ro", "nosuid", "nodev", "noexec"]),
+        mounted("/lib", &["ro", "nosuid", "nodev"]),
+        mounted(PLUGIN_FOLDER, &["ro", "nosuid", "nodev"]),
+    ]);
+    table.extend(DEVICES.iter().map(|(name, _)| {
+        let point = format!("/dev/{}", name.to_string_lossy());
+        mounted(&point, &["ro", "nosuid", "noexec"])
+    }));
+    if tmp {
+        table.insert(mounted("/tmp", &["nosuid", "nodev", "noexec"]));
+    }
+    table
+}
+
+/// The mounts in the text of a `/proc/PID/mountinfo`, see proc_pid_mountinfo(5).
+#[must_use]
+pub fn listed(mountinfo: &str) -> Vec<Mounted> {
+    let mount = |line: &str| {
+        let mut fields = line.split(' ').skip(4);
+        let mut next = || fields.next().unwrap_or_default();
+        let (point, options) = (next(), next());
+        let known = ["ro", "nosuid", "nodev", "noexec"].into_iter();
+        Mounted {
+            point: point.to_owned(),
+            flags: known
+                .filter(|flag| options.split(',').any(|option| option == *flag))
+                .collect(),
+            // The optional fields, of propagation all of them, end with a dash.
+            private: next() == "-",
+        }
+    };
+    mountinfo.lines().map(mount).collect()
+}
 
 /// Opens the host's devices, each checked to be what its name says.
 ///
@@ -155,4 +210,22 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, folder: BorrowedFd<'_>, path: &CStr)
         path,
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mountinfo_parses_with_flags_and_propagation() {
+        let text = "74 50 0:42 / / ro,nosuid,nodev,noexec,relatime - tmpfs none rw,size=64k\n\
+            45 74 0:40 / /plugin rw,relatime shared:7 master:1 - tmpfs none ro\n";
+        let root = planned(false).into_iter().find(|mount| mount.point == "/");
+        let shared = Mounted {
+            point: "/plugin".into(),
+            flags: Vec::new(),
+            private: false,
+        };
+        assert_eq!(listed(text), [root.unwrap(), shared]);
+    }
 }

@@ -197,3 +197,87 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seccomp::{Arch, Mode, Profile, init_program};
+
+    fn ceiling() -> Ceiling {
+        Ceiling {
+            uids: 1000..1010,
+            cgroup_below: "/".into(),
+            cgroup_name: "test".into(),
+            memory: 1 << 30,
+            tasks: 100,
+            workers: 10,
+        }
+    }
+
+    fn plan() -> Plan {
+        let policy = Policy {
+            memory: 1 << 20,
+            threads: 4,
+            cpu: crate::cgroup::CpuMax::default(),
+            fds: 32,
+            file_size: 0,
+            tmp: None,
+            environment: BTreeMap::new(),
+            mode: Mode::Strict,
+        };
+        let image = ImageKey {
+            digest: ([0; 32], [0; 32]),
+            closure: 0,
+        };
+        let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).unwrap();
+        let filter = profile.compile().unwrap();
+        Plan::resolve(&policy, "greet.0".into(), Ids::Mapped(1000), image, filter)
+    }
+
+    #[test]
+    fn plan_at_the_ceiling_passes() {
+        let mut plan = plan();
+        plan.ids = Ids::Mapped(1009);
+        plan.cgroup.memory_max = 1 << 30;
+        plan.cgroup.pids_max = 100;
+        assert_eq!(ceiling().check(&plan), Ok(()));
+    }
+
+    #[test]
+    fn each_excess_is_refused_by_name() {
+        type Change = fn(&mut Plan);
+        let excesses: [(Change, &str); 8] = [
+            (|plan| plan.name = "../greet".into(), "plain word"),
+            (|plan| plan.name = ".hidden".into(), "plain word"),
+            (|plan| plan.ids = Ids::Mapped(0), "uid"),
+            (|plan| plan.ids = Ids::Mapped(1010), "uid"),
+            (|plan| plan.ids = Ids::Own, "uid"),
+            (|plan| plan.cgroup.memory_max += 1 << 30, "memory"),
+            (|plan| plan.cgroup.pids_max = 101, "tasks"),
+            (
+                |plan| {
+                    let preload = ("LD_PRELOAD".to_owned(), "/plugin/x.so".to_owned());
+                    plan.environment.extend([preload]);
+                },
+                "LD_PRELOAD",
+            ),
+        ];
+        for (change, named) in excesses {
+            let mut plan = plan();
+            change(&mut plan);
+            let error = ceiling().check(&plan).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn filter_is_held_against_the_never_list() {
+        let mut plan = plan();
+        plan.lockdown.filter = init_program().unwrap();
+        assert_eq!(ceiling().check(&plan), Ok(()));
+        // BPF_RET | BPF_K, SECCOMP_RET_ALLOW.
+        plan.lockdown.filter = vec![(0x06, 0, 0, 0x7fff_0000)].try_into().unwrap();
+        let error = ceiling().check(&plan).unwrap_err();
+        assert!(matches!(error, CeilingError::Filter(_)), "{error}");
+    }
+}

@@ -8,12 +8,18 @@ use serde::Serialize;
 pub enum Control {
     /// Own user, mount, pid, net, ipc, uts and cgroup namespaces, the user one nested.
     Namespaces,
+    /// The private root: nothing mounted but what the plan says, with its flags.
+    Root,
     /// An id that nobody else on the host has.
     Ids,
     /// Five empty capability sets.
     Capabilities,
     /// No exec can win privilege.
     NoNewPrivs,
+    /// No core dump, and nothing for processes of the same id to inspect.
+    Undumpable,
+    /// Resource limits of the process.
+    Rlimits,
     /// The one filter, with its listener outside.
     Seccomp,
     /// Nothing open but what was handed over.

@@ -1,4 +1,5 @@
-//! Resource limits of the worker process, see setrlimit(2).
+//! Resource limits of the worker process, see setrlimit(2): set by itself, and read back
+//! by whoever attests it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -16,19 +17,42 @@ pub struct Rlimits {
     pub sigpending: u64,
 }
 
+/// A resource limit as setrlimit(2) takes it and as `/proc/PID/limits` prints it.
+struct Row {
+    resource: Resource,
+    label: &'static str,
+    value: u64,
+}
+
+/// A resource limit that isn't what it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its name in `/proc/PID/limits`.
+    pub what: &'static str,
+    /// Soft and hard limit as read.
+    pub found: String,
+    /// What both must be.
+    pub wanted: u64,
+}
+
 impl Rlimits {
-    fn all(&self) -> [(Resource, u64); 9] {
+    fn rows(&self) -> [Row; 9] {
         [
-            (Resource::Core, 0),
-            (Resource::Memlock, 0),
-            (Resource::Msgqueue, 0),
-            (Resource::Nice, 0),
-            (Resource::Rtprio, 0),
-            (Resource::Nofile, self.nofile),
-            (Resource::Fsize, self.fsize),
-            (Resource::Stack, self.stack),
-            (Resource::Sigpending, self.sigpending),
+            (Resource::Core, "Max core file size", 0),
+            (Resource::Memlock, "Max locked memory", 0),
+            (Resource::Msgqueue, "Max msgqueue size", 0),
+            (Resource::Nice, "Max nice priority", 0),
+            (Resource::Rtprio, "Max realtime priority", 0),
+            (Resource::Nofile, "Max open files", self.nofile),
+            (Resource::Fsize, "Max file size", self.fsize),
+            (Resource::Stack, "Max stack size", self.stack),
+            (Resource::Sigpending, "Max pending signals", self.sigpending),
         ]
+        .map(|(resource, label, value)| Row {
+            resource,
+            label,
+            value,
+        })
     }
 
     /// Sets them for the calling process and reads each one back.
@@ -36,7 +60,10 @@ impl Rlimits {
     /// # Errors
     /// The kernel's errno; `EPERM` too where a value didn't take.
     pub fn apply(&self) -> std::io::Result<()> {
-        for (resource, value) in self.all() {
+        for Row {
+            resource, value, ..
+        } in self.rows()
+        {
             let wanted = Rlimit {
                 current: Some(value),
                 maximum: Some(value),
@@ -47,5 +74,91 @@ impl Rlimits {
             }
         }
         Ok(())
+    }
+
+    /// Holds them against the text of a process's `/proc/PID/limits`, see
+    /// proc_pid_limits(5).
+    ///
+    /// # Errors
+    /// The first that differs.
+    pub fn check(&self, limits: &str) -> Result<(), Difference> {
+        for Row { label, value, .. } in self.rows() {
+            let line = limits.lines().find_map(|line| line.strip_prefix(label));
+            let mut fields = line.unwrap_or_default().split_ascii_whitespace();
+            let (soft, hard) = (
+                fields.next().unwrap_or("missing"),
+                fields.next().unwrap_or("missing"),
+            );
+            let wanted = match value {
+                u64::MAX => "unlimited".to_owned(),
+                value => value.to_string(),
+            };
+            if soft != wanted || hard != wanted {
+                return Err(Difference {
+                    what: label,
+                    found: format!("{soft} (hard {hard})"),
+                    wanted: value,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: &str = "\
+Limit                     Soft Limit           Hard Limit           Units     
+Max file size             0                    0                    bytes     
+Max stack size            8388608              8388608              bytes     
+Max core file size        0                    0                    bytes     
+Max open files            40                   40                   files     
+Max locked memory         0                    0                    bytes     
+Max pending signals       64                   64                   signals   
+Max msgqueue size         0                    0                    bytes     
+Max nice priority         0                    0                    
+Max realtime priority     0                    0                    
+";
+
+    fn rlimits() -> Rlimits {
+        Rlimits {
+            nofile: 40,
+            fsize: 0,
+            stack: 8 << 20,
+            sigpending: 64,
+        }
+    }
+
+    #[test]
+    fn limits_as_planned_pass() {
+        rlimits().check(LIMITS).unwrap();
+    }
+
+    #[test]
+    fn soft_or_hard_limit_that_differs_or_is_missing_is_named() {
+        let differences = [
+            (
+                "Max open files            40 ",
+                "Max open files            41 ",
+            ),
+            ("8388608              bytes", "unlimited            bytes"),
+            ("Max msgqueue size", "Max other size   "),
+        ];
+        let labels = ["Max open files", "Max stack size", "Max msgqueue size"];
+        for ((from, to), label) in differences.into_iter().zip(labels) {
+            let difference = rlimits().check(&LIMITS.replace(from, to)).unwrap_err();
+            assert_eq!(difference.what, label);
+        }
+    }
+
+    #[test]
+    fn kernel_prints_every_limit_under_its_name() {
+        let own = std::fs::read_to_string("/proc/self/limits").unwrap();
+        for row in rlimits().rows() {
+            let line = own.lines().find(|line| line.starts_with(row.label));
+            assert!(line.is_some(), "{}", row.label);
+        }
     }
 }

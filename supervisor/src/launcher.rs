@@ -1,7 +1,8 @@
 //! The launcher, seen from the supervisor: one child process, requests by number,
 //! answers as they come.
 
-use std::collections::HashMap;
+mod waiting;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::fs::MetadataExt;
@@ -10,18 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+use sandbox::attest::inherited_filters;
 use sandbox::cgroup::{Applied, Directories, Events};
 use sandbox::codec;
-use sandbox::launch::{Answer, Failure, Request, Stage};
+use sandbox::launch::{Answer, Failure, OPEN_FILES_HINT, Request, Stage};
 use sandbox::plan::{Ceiling, ImageKey, Plan};
 use sandbox::seccomp;
-use sandbox::steps::launcher::send;
 use sandbox::sys::readiness::register;
-use sandbox::sys::socket::{MAX_FDS, receive};
+use sandbox::sys::socket::{MAX_FDS, receive, send};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use self::waiting::{Incoming, Waiting};
 use crate::elf::Library;
 use crate::program::Program;
 
@@ -40,6 +42,9 @@ pub enum LauncherError {
     /// A request too large for one message.
     #[error("request to the launcher: {0}")]
     Request(String),
+    /// The kernel couldn't install fds that the launcher sent.
+    #[error("fds of the new worker are missing{OPEN_FILES_HINT}")]
+    FdsMissing,
     /// A worker or an image couldn't be made.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -71,6 +76,7 @@ pub struct Launched {
 pub struct Launcher {
     shared: Arc<Shared>,
     outbox: mpsc::UnboundedSender<Outgoing>,
+    inherited_filters: u32,
 }
 
 #[derive(Debug)]
@@ -84,17 +90,6 @@ struct Shared {
     waiting: Mutex<Waiting>,
     stop: Notify,
     ended: watch::Sender<bool>,
-}
-
-type LaunchReply = oneshot::Sender<Result<Launched, LauncherError>>;
-
-#[derive(Debug, Default)]
-struct Waiting {
-    ended: bool,
-    next_id: u64,
-    launches: HashMap<u64, LaunchReply>,
-    gone: HashMap<u64, oneshot::Sender<Option<Events>>>,
-    images: HashMap<ImageKey, Vec<oneshot::Sender<Result<(), LauncherError>>>>,
 }
 
 impl Launcher {
@@ -135,15 +130,26 @@ impl Launcher {
         rustix::io::ioctl_fionbio(&socket, true).map_err(|error| failed(error.into()))?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let socket = register(socket, interest).map_err(failed)?;
-        match read_answer(&socket).await {
-            Some((Answer::Started, _)) => {}
-            Some((Answer::Refused(why), _)) => return Err(LauncherError::Refused(why)),
+        match read_answer(&socket).await.map(|incoming| incoming.answer) {
+            Some(Answer::Started) => {}
+            Some(Answer::Refused(why)) => return Err(LauncherError::Refused(why)),
             _ => return Err(LauncherError::Ended),
         }
+        let inherited_filters = inherited_filters(child.id()).map_err(failed)?;
         let shared = Arc::new(Shared::default());
         let (outbox, queue) = mpsc::unbounded_channel();
-        tokio::spawn(serve(socket, Arc::clone(&shared), queue, child));
-        Ok(Launcher { shared, outbox })
+        let own = outbox.downgrade();
+        tokio::spawn(serve(socket, Arc::clone(&shared), own, queue, child));
+        Ok(Launcher {
+            shared,
+            outbox,
+            inherited_filters,
+        })
+    }
+
+    /// How many seccomp filters every worker has from it, besides the one of its own.
+    pub(crate) fn inherited_filters(&self) -> u32 {
+        self.inherited_filters
     }
 
     /// Has an image built, unless it is there.
@@ -155,8 +161,7 @@ impl Launcher {
         key: ImageKey,
         files: Vec<(String, OwnedFd)>,
     ) -> Result<(), LauncherError> {
-        let (reply, answer) = oneshot::channel();
-        self.waiting().images.entry(key).or_default().push(reply);
+        let answer = self.waiting().image(key);
         let (files, fds) = files.into_iter().unzip();
         self.request(&Request::Image { key, files }, fds)?;
         answer.await.unwrap_or(Err(LauncherError::Ended))
@@ -177,14 +182,7 @@ impl Launcher {
         plan: Plan,
         channels: [OwnedFd; 3],
     ) -> Result<Launched, LauncherError> {
-        let (reply, answer) = oneshot::channel();
-        let id = {
-            let mut waiting = self.waiting();
-            waiting.next_id += 1;
-            let id = waiting.next_id;
-            waiting.launches.insert(id, reply);
-            id
-        };
+        let (id, answer) = self.waiting().launch();
         self.request(
             &Request::Launch {
                 id,
@@ -216,7 +214,7 @@ impl Launcher {
 
     fn request(&self, request: &Request, fds: Vec<OwnedFd>) -> Result<(), LauncherError> {
         let bytes = codec::encode(request).map_err(|e| LauncherError::Request(e.to_string()))?;
-        if self.waiting().ended {
+        if self.waiting().ended() {
             return Err(LauncherError::Ended);
         }
         self.outbox
@@ -252,7 +250,7 @@ fn spawn(program: &Program, socket: OwnedFd) -> io::Result<Child> {
     command.spawn()
 }
 
-async fn read_answer(socket: &AsyncFd<OwnedFd>) -> Option<(Answer, Vec<OwnedFd>)> {
+async fn read_answer(socket: &AsyncFd<OwnedFd>) -> Option<Incoming> {
     let mut buffer = vec![0; codec::MAX_MESSAGE];
     let received = socket
         .async_io(Interest::READABLE, |socket| {
@@ -260,13 +258,16 @@ async fn read_answer(socket: &AsyncFd<OwnedFd>) -> Option<(Answer, Vec<OwnedFd>)
         })
         .await
         .ok()?;
-    let answer = codec::decode(&buffer[..received.bytes]).ok()?;
-    Some((answer, received.fds))
+    Some(Incoming {
+        answer: codec::decode(&buffer[..received.bytes]).ok()?,
+        fds: received.fds,
+    })
 }
 
 async fn serve(
     socket: AsyncFd<OwnedFd>,
     shared: Arc<Shared>,
+    own: mpsc::WeakUnboundedSender<Outgoing>,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     mut child: Child,
 ) {
@@ -280,8 +281,16 @@ async fn serve(
         }
     };
     let reader = async {
-        while let Some((answer, fds)) = read_answer(&socket).await {
-            shared.dispatch(answer, fds);
+        while let Some(incoming) = read_answer(&socket).await {
+            let Some(unwanted) = shared.waiting().dispatch(incoming) else {
+                continue;
+            };
+            let kill = codec::encode(&Request::Kill { id: unwanted });
+            // Without a handle left the launcher is about to kill all of them.
+            if let (Ok(bytes), Some(own)) = (kill, own.upgrade()) {
+                let fds = Vec::new();
+                own.send(Outgoing { bytes, fds }).ok();
+            }
         }
     };
     // The last handle gone means that nobody wants workers any more.
@@ -289,77 +298,8 @@ async fn serve(
     drop(socket);
     // It cleans up and ends now; reaping it keeps no zombie behind.
     tokio::task::spawn_blocking(move || child.wait()).await.ok();
-    shared.end();
+    shared.waiting().end();
     shared.ended.send_replace(true);
-}
-
-impl Shared {
-    fn dispatch(&self, answer: Answer, fds: Vec<OwnedFd>) {
-        let mut waiting = self.waiting();
-        match answer {
-            Answer::Started | Answer::Refused(_) => {}
-            Answer::Image(key) => waiting.image_done(key, &Ok(())),
-            Answer::ImageFailed(key, failure) => waiting.image_done(key, &Err(failure.into())),
-            Answer::LaunchFailed(id, failure) => {
-                if let Some(reply) = waiting.launches.remove(&id) {
-                    reply.send(Err(failure.into())).ok();
-                }
-            }
-            Answer::Launched {
-                id,
-                applied,
-                directories,
-                stages,
-            } => {
-                let Some(reply) = waiting.launches.remove(&id) else {
-                    return;
-                };
-                let (sender, gone) = oneshot::channel();
-                let mut fds = fds.into_iter();
-                let (Some(init), Some(report)) = (fds.next(), fds.next()) else {
-                    reply
-                        .send(Err(LauncherError::Request("fds are missing".into())))
-                        .ok();
-                    return;
-                };
-                waiting.gone.insert(id, sender);
-                let groups = fds.collect();
-                let launched = Launched {
-                    id,
-                    init,
-                    report,
-                    applied,
-                    directories,
-                    groups,
-                    stages,
-                    gone,
-                };
-                reply.send(Ok(launched)).ok();
-            }
-            Answer::Gone { id, events } => {
-                if let Some(sender) = waiting.gone.remove(&id) {
-                    sender.send(events).ok();
-                }
-            }
-        }
-    }
-
-    fn end(&self) {
-        let mut waiting = self.waiting();
-        // Dropped senders wake their receivers.
-        *waiting = Waiting {
-            ended: true,
-            ..Waiting::default()
-        };
-    }
-}
-
-impl Waiting {
-    fn image_done(&mut self, key: ImageKey, result: &Result<(), LauncherError>) {
-        for reply in self.images.remove(&key).unwrap_or_default() {
-            reply.send(result.clone()).ok();
-        }
-    }
 }
 
 /// Inode of a socket or pipe, by which the attestation recognises it.

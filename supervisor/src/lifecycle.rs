@@ -1,4 +1,4 @@
-//! The life of a plugin as a pure state machine: state and event in, state and actions out.
+//! The life of a plugin as a pure state machine: state and event in, state and action out.
 //!
 //! ```text
 //! Available ─► Loading ─► Active ⇄ Inactive ─► Unloading ─► Available
@@ -94,27 +94,19 @@ pub enum Event {
     Enable,
 }
 
-/// What the supervisor has to do, in this order.
+/// What the supervisor has to do. What follows from a worker's end (calls in flight answered
+/// with an error, groups removed) it does at every end, whatever the state; calls are let
+/// through in state Active alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Verify, launch and create; then report `Loaded`, `LoadFailed` or `TrustRefused`.
     Launch,
-    /// Let calls through.
-    AdmitCalls,
-    /// Refuse new calls.
-    HoldCalls,
-    /// Let running calls end within the grace time, ask the plugin to shut down, then kill.
+    /// Ask the plugin to shut down, and kill what is left after the grace time.
     ShutDown,
-    /// Kill the worker at once.
+    /// Kill the worker at once, or give up the launch that is to make it.
     Kill,
-    /// Answer the calls in flight with an error.
-    FailCalls,
-    /// Reap the worker and remove its cgroup.
-    Teardown,
-    /// Write down that the plugin is unmounted.
-    RecordUnmount,
-    /// Delete what is written down, and start counting violations from zero.
-    ClearUnmount,
+    /// Count violations from zero.
+    ClearViolations,
 }
 
 /// An event that makes no sense in a state.
@@ -129,50 +121,48 @@ pub struct IllegalTransition {
 
 impl State {
     /// What `event` makes of this state, and what is to be done about it.
-    pub fn on(&self, event: Event) -> Result<(Self, &'static [Action]), IllegalTransition> {
+    pub fn on(&self, event: Event) -> Result<(Self, Option<Action>), IllegalTransition> {
         use Action::*;
         use State::*;
-        let next: (Self, &'static [Action]) = match (self, event) {
-            (Available | Failed { .. } | Untrusted, Event::LoadRequested) => (Loading, &[Launch]),
-            (Failed { .. } | Untrusted, Event::UnloadRequested) => (Available, &[]),
+        let next = match (self, event) {
+            (Available | Failed { .. } | Untrusted, Event::LoadRequested) => {
+                (Loading, Some(Launch))
+            }
+            (Failed { .. } | Untrusted, Event::UnloadRequested) => (Available, None),
 
-            (Loading, Event::Loaded) => (Active, &[AdmitCalls]),
-            (Loading, Event::LoadFailed(reason)) => (Failed { reason }, &[Kill, Teardown]),
-            (Loading, Event::TrustRefused) => (Untrusted, &[Kill, Teardown]),
+            (Loading, Event::Loaded) => (Active, None),
+            (Loading, Event::LoadFailed(reason)) => (Failed { reason }, None),
+            (Loading, Event::TrustRefused) => (Untrusted, None),
 
-            (Active, Event::Pause) => (Inactive, &[HoldCalls]),
-            (Inactive, Event::Resume) => (Active, &[AdmitCalls]),
+            (Active, Event::Pause) => (Inactive, None),
+            (Inactive, Event::Resume) => (Active, None),
 
-            (Loading, Event::UnloadRequested) => (Unloading, &[Kill]),
-            (Active | Inactive, Event::UnloadRequested) => (Unloading, &[HoldCalls, ShutDown]),
+            (Loading, Event::UnloadRequested) => (Unloading, Some(Kill)),
+            (Active | Inactive, Event::UnloadRequested) => (Unloading, Some(ShutDown)),
             (Unloading, Event::WorkerGone(_) | Event::LoadFailed(_) | Event::TrustRefused) => {
-                (Available, &[FailCalls, Teardown])
+                (Available, None)
             }
-            (Loading | Active | Inactive, Event::WorkerGone(reason)) => {
-                (Failed { reason }, &[HoldCalls, FailCalls, Teardown])
-            }
+            (Loading | Active | Inactive, Event::WorkerGone(reason)) => (Failed { reason }, None),
 
-            (Loading | Active | Inactive | Unloading, Event::ThresholdReached(reason)) => (
-                Unmounted { reason },
-                &[RecordUnmount, HoldCalls, Kill, FailCalls, Teardown],
-            ),
+            (Loading | Active | Inactive | Unloading, Event::ThresholdReached(reason)) => {
+                (Unmounted { reason }, Some(Kill))
+            }
             // A dead worker's last violations may be heard of late.
             (Available | Failed { .. }, Event::ThresholdReached(reason)) => {
-                (Unmounted { reason }, &[RecordUnmount])
+                (Unmounted { reason }, None)
             }
-            (Unmounted { .. }, Event::Enable) => (Available, &[ClearUnmount]),
+            (Unmounted { .. }, Event::ThresholdReached(_)) => (self.clone(), Some(Kill)),
+            (Unmounted { .. }, Event::Enable) => (Available, Some(ClearViolations)),
 
-            // News that was under way when the worker's fate was sealed.
-            (Unloading, Event::Loaded)
-            | (Available | Failed { .. } | Untrusted, Event::WorkerGone(_))
-            | (
-                Unmounted { .. },
-                Event::Loaded
-                | Event::LoadFailed(_)
-                | Event::TrustRefused
-                | Event::WorkerGone(_)
-                | Event::ThresholdReached(_),
-            ) => (self.clone(), &[]),
+            // News that was under way when the launch's or the worker's fate was sealed.
+            (Available | Failed { .. } | Unloading | Unmounted { .. }, Event::Loaded) => {
+                (self.clone(), Some(Kill))
+            }
+            (
+                Available | Failed { .. } | Unmounted { .. },
+                Event::LoadFailed(_) | Event::TrustRefused | Event::WorkerGone(_),
+            )
+            | (Untrusted, Event::WorkerGone(_)) => (self.clone(), None),
 
             (state, event) => {
                 return Err(IllegalTransition {
@@ -281,28 +271,40 @@ mod tests {
         ]
     }
 
-    /// A row per event, a column per state, in the order above; `.` is illegal.
+    /// A row per event, a column per state, in the order above; `.` is illegal, and a mark
+    /// is the action: `+` launch, `-` shut down, `!` kill, `0` clear violations.
     const TABLE: [&str; 10] = [
         // from:  available loading   active    inactive  unloading failed    untrusted unmounted
-        "loading   .         .         .         .         loading   loading   .", // load
-        ".         untrusted .         .         available .         .         unmounted", // trust refused
-        ".         active    .         .         unloading .         .         unmounted", // loaded
-        ".         failed    .         .         available .         .         unmounted", // load failed
-        ".         .         inactive  .         .         .         .         .",         // pause
-        ".         .         .         active    .         .         .         .",         // resume
-        ".         unloading unloading unloading .         available available .",         // unload
-        "available failed    failed    failed    available failed    untrusted unmounted", // worker gone
-        "unmounted unmounted unmounted unmounted unmounted unmounted .         unmounted", // threshold
-        ".         .         .         .         .         .         .         available", // enable
+        "+loading   .          .          .          .          +loading  +loading  .", // load
+        "available  untrusted  .          .          available  failed    .         unmounted", // trust refused
+        "!available active     .          .          !unloading !failed   .         !unmounted", // loaded
+        "available  failed     .          .          available  failed    .         unmounted", // load failed
+        ".          .          inactive   .          .          .         .         .", // pause
+        ".          .          .          active     .          .         .         .", // resume
+        ".          !unloading -unloading -unloading .          available available .", // unload
+        "available  failed     failed     failed     available  failed    untrusted unmounted", // worker gone
+        "unmounted  !unmounted !unmounted !unmounted !unmounted unmounted .         !unmounted", // threshold
+        ".          .          .          .          .          .         .         0available", // enable
     ];
+
+    fn mark(action: Option<Action>) -> &'static str {
+        match action {
+            None => "",
+            Some(Action::Launch) => "+",
+            Some(Action::ShutDown) => "-",
+            Some(Action::Kill) => "!",
+            Some(Action::ClearViolations) => "0",
+        }
+    }
 
     #[test]
     fn every_state_and_event() {
         for (event, row) in events().into_iter().zip(TABLE) {
             for (state, expected) in states().into_iter().zip(row.split_whitespace()) {
-                let next = state
-                    .on(event.clone())
-                    .map_or(".".to_owned(), |(next, _)| next.to_string());
+                let next = state.on(event.clone());
+                let next = next.map_or(".".to_owned(), |(next, action)| {
+                    format!("{}{next}", mark(action))
+                });
                 assert_eq!(next, expected, "{state} on {event:?}");
             }
         }
@@ -316,47 +318,30 @@ mod tests {
     }
 
     #[test]
-    fn actions_bring_workers_and_calls_where_the_state_says() {
+    fn no_worker_is_left_behind_and_none_comes_unasked() {
         for (state, event) in states()
             .into_iter()
             .flat_map(|state| events().map(|event| (state.clone(), event)))
         {
-            let Ok((next, actions)) = state.on(event.clone()) else {
+            let Ok((next, action)) = state.on(event.clone()) else {
                 continue;
             };
-            let does = |action| actions.contains(&action);
-            let name = format!("{state} on {event:?}: {next}, {actions:?}");
-            assert_eq!(
-                does(Action::Launch),
-                !has_worker(&state) && has_worker(&next),
-                "{name}"
+            let name = format!("{state} on {event:?}: {next}, {action:?}");
+            let (had, has) = (has_worker(&state), has_worker(&next));
+            assert_eq!(action == Some(Action::Launch), !had && has, "{name}");
+            // A worker is there or comes, and the state has no use for it.
+            let wanted = matches!(next, State::Loading | State::Active | State::Inactive);
+            let ended = matches!(
+                event,
+                Event::WorkerGone(_) | Event::LoadFailed(_) | Event::TrustRefused
             );
-            assert_eq!(
-                does(Action::Teardown),
-                has_worker(&state) && !has_worker(&next),
-                "{name}"
+            let left = (had || event == Event::Loaded) && !wanted && !ended;
+            let ends = matches!(action, Some(Action::Kill | Action::ShutDown));
+            let twice = matches!(
+                (&state, &event),
+                (State::Unmounted { .. }, Event::ThresholdReached(_))
             );
-            let calls = |state: &State| *state == State::Active;
-            assert_eq!(
-                does(Action::AdmitCalls),
-                !calls(&state) && calls(&next),
-                "{name}"
-            );
-            assert!(
-                !calls(&state) || calls(&next) || does(Action::HoldCalls),
-                "{name}"
-            );
-            let unmounted = |state: &State| matches!(state, State::Unmounted { .. });
-            assert_eq!(
-                does(Action::RecordUnmount),
-                !unmounted(&state) && unmounted(&next),
-                "{name}"
-            );
-            assert_eq!(
-                does(Action::ClearUnmount),
-                unmounted(&state) && !unmounted(&next),
-                "{name}"
-            );
+            assert_eq!(ends, left || twice, "{name}");
         }
     }
 

@@ -13,11 +13,17 @@ use ipc_proto::limits::MAX_QUEUED_REQUESTS;
 use ipc_proto::message::{FromWorker, HostOp, LoadFailure, ToWorker, Upstream};
 use tokio::sync::oneshot;
 
-/// Bytes that may wait for a worker that doesn't read.
-const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Bytes of requests that may wait for a worker that doesn't read.
+const MAX_WAITING_REQUESTS: usize = 32 << 20;
+/// Bytes that may wait when an answer to a host call is added: a plugin that asks has to
+/// read.
+const MAX_WAITING_ANSWERS: usize = 1 << 20;
 
 /// Status of the plugin ABI for an instance that is poisoned (`cordon_plugin.h`).
 const PANIC: i32 = 4;
+
+/// A deadline so far away is none; no clock overflows below it.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +142,18 @@ struct Pending {
     call: bool,
     opened: Instant,
     deadline: Option<Instant>,
+    /// When the worker was told to cancel it.
+    cancelled: Option<Instant>,
     /// `None` once the caller was told that it takes too long, or gave up.
     reply: Option<oneshot::Sender<Result<Reply, Unanswered>>>,
+}
+
+impl Pending {
+    /// The grace runs from the cancellation, not from the deadline: a supervisor that was
+    /// held up owes its plugins that much.
+    fn end_of_grace(&self, grace: Duration) -> Option<Instant> {
+        Some(self.deadline?.max(self.cancelled?) + grace)
+    }
 }
 
 /// The requests of one connection.
@@ -173,9 +189,10 @@ impl Mux {
         if self.closed {
             return Err(OpenError::Closed);
         }
-        if self.pending.len() >= MAX_QUEUED_REQUESTS || self.unsent().len() > MAX_WAITING_BYTES {
+        if self.pending.len() >= MAX_QUEUED_REQUESTS || self.unsent().len() > MAX_WAITING_REQUESTS {
             return Err(OpenError::Busy);
         }
+        let deadline = deadline.filter(|deadline| *deadline < NEVER);
         let call = self.last + 1;
         encode(message, call, deadline, &mut self.out)?;
         self.last = call;
@@ -193,6 +210,7 @@ impl Mux {
                 call: matches!(message, ToWorker::Call { .. } | ToWorker::Hook { .. }),
                 opened: now,
                 deadline,
+                cancelled: None,
                 reply: Some(reply),
             },
         );
@@ -207,17 +225,20 @@ impl Mux {
         if self.closed {
             return Err(OpenError::Closed);
         }
-        if self.unsent().len() > MAX_WAITING_BYTES {
+        // A cancellation is small, and there is at most one per request.
+        let answer = matches!(message, ToWorker::HostReply { .. });
+        if answer && self.unsent().len() > MAX_WAITING_ANSWERS {
             return Err(OpenError::Busy);
         }
         Ok(encode(message, call, None, &mut self.out)?)
     }
 
     /// Gives a call up: its caller went away. A late answer is then no violation.
-    pub(crate) fn cancel(&mut self, call: u64) {
+    pub(crate) fn cancel(&mut self, call: u64, now: Instant) {
         if let Some(pending) = self.pending.get_mut(&call) {
             pending.reply = None;
-            // The worker may be gone or not read; then there is nobody to tell.
+            pending.cancelled = Some(now);
+            // The worker may be gone; then there is nobody to tell.
             let _ = self.post(&ToWorker::Cancel, call);
         }
     }
@@ -232,91 +253,97 @@ impl Mux {
         now: Instant,
     ) -> Result<Incoming<'a>, ProtocolError> {
         let call = frame.call;
-        let (kind, expected, reply) = match &frame.message {
-            FromWorker::Log { level, text } => {
-                return Ok(Incoming::Log {
-                    level: *level,
-                    text,
-                });
-            }
-            FromWorker::HostCall { seq, op } => {
-                if !self.pending.contains_key(&call) {
-                    return Err(ProtocolError::Unsolicited {
-                        kind: "host call",
-                        call,
-                    });
-                }
-                return Ok(Incoming::HostCall {
+        match &frame.message {
+            FromWorker::Log { level, text } => Ok(Incoming::Log {
+                level: *level,
+                text,
+            }),
+            FromWorker::HostCall { seq, op } if self.pending.contains_key(&call) => {
+                Ok(Incoming::HostCall {
                     call,
                     seq: *seq,
                     op: *op,
-                });
+                })
             }
-            FromWorker::Hello(_) => return Err(ProtocolError::OutOfSequence("hello")),
-            FromWorker::Ready => return Err(ProtocolError::OutOfSequence("ready")),
-            FromWorker::SetupFailed { .. } => {
-                return Err(ProtocolError::OutOfSequence("setup failure"));
-            }
+            FromWorker::HostCall { .. } => Err(ProtocolError::Unsolicited {
+                kind: "host call",
+                call,
+            }),
+            FromWorker::Hello(_) => Err(ProtocolError::OutOfSequence("hello")),
+            FromWorker::Ready => Err(ProtocolError::OutOfSequence("ready")),
+            FromWorker::SetupFailed { .. } => Err(ProtocolError::OutOfSequence("setup failure")),
             FromWorker::Loaded { abi, .. } => {
-                ("loaded", Expects::Load, Reply::Loaded { abi: *abi })
+                let reply = Reply::Loaded { abi: *abi };
+                self.answer(call, "loaded", Expects::Load, reply, now)
             }
             FromWorker::LoadFailed {
                 reason,
                 plugin_abi,
                 detail,
             } => {
-                let detail = (*detail).to_owned();
                 let reply = Reply::LoadFailed {
                     reason: *reason,
                     abi: *plugin_abi,
-                    detail,
+                    detail: (*detail).to_owned(),
                 };
-                ("load failure", Expects::Load, reply)
+                self.answer(call, "load failure", Expects::Load, reply, now)
             }
-            FromWorker::Created => ("created", Expects::Create, Reply::Created),
+            FromWorker::Created => {
+                self.answer(call, "created", Expects::Create, Reply::Created, now)
+            }
             FromWorker::Reply {
                 status,
                 verdict,
                 schema,
                 payload,
             } => {
-                let (status, verdict, schema) = (*status, *verdict, *schema);
-                let reply = Reply::Returned {
-                    status,
-                    verdict,
-                    schema,
-                    payload: payload.to_vec(),
-                };
                 let create = self
                     .pending
                     .get(&call)
-                    .is_some_and(|p| p.expects == Expects::Create);
-                // Only a create that failed is answered so.
-                let expects = if create && status != 0 {
-                    Expects::Create
-                } else {
-                    Expects::Return
+                    .is_some_and(|pending| pending.expects == Expects::Create);
+                let reply = Reply::Returned {
+                    status: *status,
+                    verdict: *verdict,
+                    schema: *schema,
+                    payload: payload.to_vec(),
                 };
-                ("reply", expects, reply)
+                // Only a create that failed is answered so.
+                let expects = match create && *status != 0 {
+                    true => Expects::Create,
+                    false => Expects::Return,
+                };
+                self.answer(call, "reply", expects, reply, now)
             }
-        };
-        match self.pending.remove(&call) {
-            Some(pending) if pending.expects == expected => {
-                let panicked = matches!(reply, Reply::Returned { status: PANIC, .. });
-                let took = pending.reply.map(|sender| {
-                    // A caller that went away just now doesn't want it.
-                    let _ = sender.send(Ok(reply));
-                    now.duration_since(pending.opened)
-                });
-                let took = took.filter(|_| pending.call);
-                Ok(Incoming::Answered {
-                    call,
-                    took,
-                    panicked,
-                })
-            }
-            _ => Err(ProtocolError::Unsolicited { kind, call }),
         }
+    }
+
+    /// Gives a reply to whom it belongs.
+    fn answer(
+        &mut self,
+        call: u64,
+        kind: &'static str,
+        expected: Expects,
+        reply: Reply,
+        now: Instant,
+    ) -> Result<Incoming<'static>, ProtocolError> {
+        let Some(pending) = self.pending.remove(&call) else {
+            return Err(ProtocolError::Unsolicited { kind, call });
+        };
+        if pending.expects != expected {
+            return Err(ProtocolError::Unsolicited { kind, call });
+        }
+        let panicked = matches!(reply, Reply::Returned { status: PANIC, .. });
+        let took = pending.reply.map(|sender| {
+            // A caller that went away just now doesn't want it.
+            let _ = sender.send(Ok(reply));
+            now.duration_since(pending.opened)
+        });
+        let took = took.filter(|_| pending.call);
+        Ok(Incoming::Answered {
+            call,
+            took,
+            panicked,
+        })
     }
 
     /// When [`overdue`](Self::overdue) has something to do next.
@@ -326,7 +353,7 @@ impl Mux {
             .values()
             .filter_map(|pending| match pending.reply {
                 Some(_) => pending.deadline,
-                None => pending.deadline.map(|deadline| deadline + grace),
+                None => pending.end_of_grace(grace),
             })
             .min()
     }
@@ -335,18 +362,14 @@ impl Mux {
     pub(crate) fn overdue(&mut self, now: Instant, grace: Duration) -> Overdue {
         let mut overdue = Overdue::default();
         for (call, pending) in &mut self.pending {
-            let Some(deadline) = pending.deadline else {
-                continue;
-            };
-            if deadline + grace <= now {
+            let passed = pending.deadline.is_some_and(|deadline| deadline <= now);
+            if pending.end_of_grace(grace).is_some_and(|end| end <= now) {
                 overdue.stuck = Some(*call);
                 // Told once: what follows ends the connection.
                 pending.deadline = None;
-            }
-            if deadline <= now
-                && let Some(reply) = pending.reply.take()
-            {
+            } else if passed && let Some(reply) = pending.reply.take() {
                 let _ = reply.send(Err(Unanswered::Deadline));
+                pending.cancelled = Some(now);
                 overdue.missed.push(*call);
             }
         }

@@ -4,10 +4,16 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::violations::Tier;
+
 /// The longest line kept, in bytes; longer ones are split.
 const MAX_LINE: usize = 4096;
 /// Lines kept per plugin.
 const KEPT: usize = 256;
+/// How far beyond twice the hard limit a flood begins.
+const FLOOD: u64 = 1000;
+/// Bytes kept per plugin.
+const KEPT_BYTES: usize = 256 * 1024;
 /// The span of a budget.
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -17,7 +23,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for character in String::from_utf8_lossy(bytes).chars() {
-        let reorders = matches!(character, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        let reorders = matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
         if character.is_control() || reorders {
             text.extend(character.escape_default());
         } else {
@@ -25,6 +31,12 @@ pub fn escape(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The beginning of hostile bytes as one line, escaped.
+#[must_use]
+pub fn escape_line(bytes: &[u8]) -> String {
+    escape(&bytes[..bytes.len().min(MAX_LINE)])
 }
 
 /// Where a line came from.
@@ -79,15 +91,20 @@ impl Splitter {
 #[derive(Debug, Default)]
 pub struct Tail {
     lines: VecDeque<Line>,
+    bytes: usize,
 }
 
 impl Tail {
-    /// Keeps a line, and drops the oldest beyond 256.
+    /// Keeps a line, and drops the oldest beyond 256 lines or 256 KiB.
     pub fn push(&mut self, line: Line) {
-        if self.lines.len() == KEPT {
-            self.lines.pop_front();
-        }
+        self.bytes += line.text.len();
         self.lines.push_back(line);
+        while self.lines.len() > KEPT || self.bytes > KEPT_BYTES {
+            let Some(oldest) = self.lines.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.text.len();
+        }
     }
 
     /// Oldest first.
@@ -104,7 +121,7 @@ pub struct Budget {
     hard: u64,
     since: Instant,
     used: u64,
-    told: bool,
+    told: Option<Tier>,
 }
 
 /// What a charge means.
@@ -112,8 +129,12 @@ pub struct Budget {
 pub struct Charge {
     /// Whether it is still below the hard limit.
     pub allowed: bool,
-    /// The amount used, the first time in a minute that it passes the declared limit.
-    pub overstep: Option<u64>,
+    /// The tier that it passes for the first time in this minute, and the amount used.
+    pub overstep: Option<(Tier, u64)>,
+    /// Whether it is so far beyond the hard limit that nobody errs that much.
+    pub flood: bool,
+    /// When the next minute begins.
+    pub renewed: Instant,
 }
 
 impl Budget {
@@ -125,7 +146,7 @@ impl Budget {
             hard,
             since: now,
             used: 0,
-            told: false,
+            told: None,
         }
     }
 
@@ -135,11 +156,18 @@ impl Budget {
             *self = Budget::new(self.declared, self.hard, now);
         }
         self.used = self.used.saturating_add(amount);
-        let over = self.used > self.declared && !self.told;
-        self.told |= over;
+        let passed = match self.used {
+            used if used > self.hard => Some(Tier::Hard),
+            used if used > self.declared => Some(Tier::Declared),
+            _ => None,
+        };
+        let news = passed.filter(|_| passed != self.told);
+        self.told = passed;
         Charge {
             allowed: self.used <= self.hard,
-            overstep: over.then_some(self.used),
+            overstep: news.map(|tier| (tier, self.used)),
+            flood: self.used > self.hard.saturating_mul(2).saturating_add(FLOOD),
+            renewed: self.since + WINDOW,
         }
     }
 }
@@ -169,37 +197,39 @@ mod tests {
     }
 
     #[test]
-    fn budget_tells_once_a_minute_and_stops_at_hard() {
+    fn budget_tells_each_tier_once_a_minute_and_stops_at_hard() {
         let start = Instant::now();
         let mut budget = Budget::new(10, 12, start);
-        assert_eq!(
-            budget.charge(10, start),
-            Charge {
-                allowed: true,
-                overstep: None
-            }
-        );
-        assert_eq!(
-            budget.charge(1, start),
-            Charge {
-                allowed: true,
-                overstep: Some(11)
-            }
-        );
-        assert_eq!(
-            budget.charge(2, start),
-            Charge {
-                allowed: false,
-                overstep: None
-            }
-        );
-        let later = start + WINDOW;
-        assert_eq!(
-            budget.charge(11, later),
-            Charge {
-                allowed: true,
-                overstep: Some(11)
-            }
-        );
+        let mut charge = |amount, now| {
+            let charge = budget.charge(amount, now);
+            (charge.allowed, charge.overstep)
+        };
+        assert_eq!(charge(10, start), (true, None));
+        assert_eq!(charge(1, start), (true, Some((Tier::Declared, 11))));
+        assert_eq!(charge(1, start), (true, None));
+        assert_eq!(charge(1, start), (false, Some((Tier::Hard, 13))));
+        assert_eq!(charge(1, start), (false, None));
+        assert_eq!(charge(99, start + WINDOW), (false, Some((Tier::Hard, 99))));
+    }
+
+    #[test]
+    fn flood_is_far_beyond_hard() {
+        let now = Instant::now();
+        let mut budget = Budget::new(10, 12, now);
+        assert!(!budget.charge(24 + FLOOD, now).flood);
+        assert!(budget.charge(1, now).flood);
+    }
+
+    #[test]
+    fn tail_is_bounded_in_lines_and_bytes() {
+        let mut tail = Tail::default();
+        let line = |text: String| Line {
+            source: Source::Log,
+            text,
+        };
+        (0..1000).for_each(|n| tail.push(line(n.to_string())));
+        assert_eq!(tail.lines().len(), KEPT);
+        (0..100).for_each(|_| tail.push(line("x".repeat(KEPT_BYTES / 4))));
+        assert_eq!(tail.lines().len(), 4);
     }
 }

@@ -1,24 +1,31 @@
 //! What the supervisor keeps of one plugin, from worker to worker.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use ipc_proto::message::HostOp;
 use serde::Serialize;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::ending::Ending;
 use crate::grants::Grants;
 use crate::host::{Context, HostAnswer};
 use crate::lifecycle::{self, Action, Failure, IllegalTransition, State, Unmount};
-use crate::limits::Quantity;
+use crate::limits::{Limit, Limits, Quantity};
 use crate::manifest::{Manifest, PluginId};
 use crate::output::{Budget, Charge, Line, Source, Tail};
+use crate::trust::Digest;
 use crate::usage::Reading;
 use crate::violations::{Kind, Tracker, Verdict, Violation};
 
-/// Something that happened, for the host.
+/// Events kept for a slow listener; beyond them it misses the oldest.
+const EVENTS: usize = 4096;
+/// Lines and plugins' own events kept for a slow listener. Each takes 24 KiB at most, when
+/// every byte of a line has to be escaped.
+const OUTPUT: usize = 1024;
+
+/// Something that happened to a plugin, for the host. What plugins say is [`Output`]: one
+/// that says much must not push these out.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A plugin is in another state now.
@@ -30,6 +37,11 @@ pub enum Event {
     },
     /// A plugin did what it may not.
     Violation(Arc<Violation>),
+}
+
+/// Something that a plugin says.
+#[derive(Debug, Clone)]
+pub enum Output {
     /// A plugin printed or logged a line.
     Line {
         /// Which plugin.
@@ -37,7 +49,8 @@ pub enum Event {
         /// The line, escaped.
         line: Line,
     },
-    /// A plugin emitted an event of its own; name and payload are hostile bytes.
+    /// A plugin emitted an event of its own; name (at most 256 bytes) and payload (at most
+    /// 4 KiB) are hostile.
     Emitted {
         /// Which plugin.
         plugin: PluginId,
@@ -54,20 +67,36 @@ pub struct Plugin {
     pub(crate) manifest: Manifest,
     pub(crate) grants: Grants,
     pub(crate) record: Arc<Record>,
-    log: Mutex<Budget>,
-    messages: Mutex<Budget>,
+    launch: Launch,
+}
+
+/// A launch of a plugin, by which news of it are known: counted from one.
+type Launch = u64;
+
+/// To all who listen to a supervisor.
+#[derive(Debug, Clone)]
+pub(crate) struct Speaker {
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) output: broadcast::Sender<Output>,
 }
 
 /// What is kept of a plugin by its id.
+#[derive(Debug)]
 pub struct Record {
     id: PluginId,
-    events: broadcast::Sender<Event>,
+    speaker: Speaker,
+    /// Changed under the lock of `inner` alone.
+    state: watch::Sender<State>,
     inner: Mutex<Inner>,
 }
 
+#[derive(Debug)]
 struct Inner {
-    state: State,
     tracker: Tracker,
+    /// Of the file that `context` and the budgets belong to.
+    digest: Digest,
+    log: Budget,
+    messages: Budget,
     tail: Tail,
     context: Context,
     counters: Counters,
@@ -87,21 +116,23 @@ pub struct Counters {
 }
 
 impl Plugin {
-    pub(crate) fn new(manifest: Manifest, grants: Grants, record: Arc<Record>) -> Plugin {
-        let now = Instant::now();
-        let log = &grants.limits.log;
-        let messages = &grants.limits.messages;
-        Plugin {
-            log: Mutex::new(Budget::new(log.declared().raw(), log.hard().raw(), now)),
-            messages: Mutex::new(Budget::new(
-                messages.declared().raw(),
-                messages.hard().raw(),
-                now,
-            )),
+    /// Begins a launch.
+    ///
+    /// # Errors
+    /// The plugin's state allows none.
+    pub(crate) fn begin(
+        manifest: Manifest,
+        grants: Grants,
+        digest: Digest,
+        record: Arc<Record>,
+    ) -> Result<Plugin, IllegalTransition> {
+        let launch = record.begin(digest, &grants.limits)?;
+        Ok(Plugin {
             manifest,
             grants,
             record,
-        }
+            launch,
+        })
     }
 
     /// Its id.
@@ -110,20 +141,49 @@ impl Plugin {
         &self.manifest.id
     }
 
+    /// Takes news of this launch or its worker; what is to be done about the worker comes
+    /// back.
+    pub(crate) fn news(&self, event: lifecycle::Event) -> Option<Action> {
+        self.record.news(self.launch, event)
+    }
+
+    pub(crate) fn worker_ended(&self, ending: &Ending) {
+        let ending = ending.clone();
+        // Whatever is to be done about it: it is gone.
+        self.news(lifecycle::Event::WorkerGone(Failure::Ended { ending }));
+    }
+
     pub(crate) fn charge_log(&self, bytes: u64, now: Instant) -> Charge {
-        lock(&self.log).charge(bytes, now)
+        self.record.inner().log.charge(bytes, now)
     }
 
     pub(crate) fn charge_message(&self, now: Instant) -> Charge {
-        lock(&self.messages).charge(1, now)
+        self.record.inner().messages.charge(1, now)
+    }
+}
+
+impl Default for Speaker {
+    fn default() -> Speaker {
+        Speaker {
+            events: broadcast::Sender::new(EVENTS),
+            output: broadcast::Sender::new(OUTPUT),
+        }
     }
 }
 
 impl Record {
-    pub(crate) fn new(id: PluginId, tracker: Tracker, events: broadcast::Sender<Event>) -> Record {
+    pub(crate) fn new(
+        id: PluginId,
+        tracker: Tracker,
+        digest: Digest,
+        limits: &Limits,
+        speaker: Speaker,
+    ) -> Record {
         let inner = Inner {
-            state: State::Available,
             tracker,
+            digest,
+            log: budget(&limits.log),
+            messages: budget(&limits.messages),
             tail: Tail::default(),
             context: Context::default(),
             counters: Counters::default(),
@@ -131,7 +191,8 @@ impl Record {
         };
         Record {
             id,
-            events,
+            speaker,
+            state: watch::Sender::new(State::Available),
             inner: Mutex::new(inner),
         }
     }
@@ -139,32 +200,80 @@ impl Record {
     /// The plugin's state.
     #[must_use]
     pub fn state(&self) -> State {
-        self.inner().state.clone()
+        self.state.borrow().clone()
     }
 
-    /// Takes an event of its life; what is to be done comes back.
+    /// Waits until it isn't being loaded any more.
+    pub(crate) async fn not_loading(&self) {
+        self.leaves(|state| *state == State::Loading).await;
+    }
+
+    /// Waits until it isn't being unloaded any more.
+    pub(crate) async fn not_unloading(&self) {
+        self.leaves(|state| *state == State::Unloading).await;
+    }
+
+    async fn leaves(&self, state: impl Fn(&State) -> bool) {
+        let mut states = self.state.subscribe();
+        // The sender is ours.
+        states.wait_for(|now| !state(now)).await.ok();
+    }
+
+    /// Takes what somebody wants; what is to be done comes back.
     pub(crate) fn advance(
         &self,
         event: lifecycle::Event,
-    ) -> Result<&'static [Action], IllegalTransition> {
-        let mut inner = self.inner();
-        let (state, actions) = inner.state.on(event)?;
-        if actions.contains(&Action::ClearUnmount) {
+    ) -> Result<Option<Action>, IllegalTransition> {
+        self.turn(&mut self.inner(), event)
+    }
+
+    fn turn(
+        &self,
+        inner: &mut Inner,
+        event: lifecycle::Event,
+    ) -> Result<Option<Action>, IllegalTransition> {
+        let (state, action) = self.state.borrow().on(event)?;
+        if action == Some(Action::ClearViolations) {
             inner.tracker.reset();
         }
-        let changed = inner.state != state;
-        inner.state = state.clone();
-        drop(inner);
-        if changed {
+        if *self.state.borrow() != state {
+            self.state.send_replace(state.clone());
             self.tell(Event::State {
                 plugin: self.id.clone(),
                 state,
             });
         }
-        Ok(actions)
+        Ok(action)
     }
 
-    /// Records a violation; `true` when the plugin is unmounted for it now.
+    fn begin(&self, digest: Digest, limits: &Limits) -> Result<Launch, IllegalTransition> {
+        let mut inner = self.inner();
+        self.turn(&mut inner, lifecycle::Event::LoadRequested)?;
+        inner.counters.launches += 1;
+        if inner.digest != digest {
+            // Another program: it inherits nothing of the one before.
+            inner.digest = digest;
+            inner.context = Context::default();
+            inner.log = budget(&limits.log);
+            inner.messages = budget(&limits.messages);
+        }
+        Ok(inner.counters.launches)
+    }
+
+    fn news(&self, launch: Launch, event: lifecycle::Event) -> Option<Action> {
+        let mut inner = self.inner();
+        if inner.counters.launches != launch {
+            // There is another launch by now.
+            return Some(Action::Kill);
+        }
+        if let lifecycle::Event::WorkerGone(_) = event {
+            inner.usage = None;
+        }
+        // What makes no sense comes of a worker that has no place.
+        self.turn(&mut inner, event).unwrap_or(Some(Action::Kill))
+    }
+
+    /// Records a violation; `true` when the plugin is unmounted and its worker to be killed.
     pub(crate) fn violate(&self, violation: Violation) -> bool {
         let class = violation.kind.class();
         let shared = Arc::new(violation.clone());
@@ -178,8 +287,8 @@ impl Record {
                     last: class,
                 };
                 // An untrusted plugin never ran; every other state can be unmounted.
-                self.advance(lifecycle::Event::ThresholdReached(reason))
-                    .is_ok()
+                let action = self.advance(lifecycle::Event::ThresholdReached(reason));
+                action.is_ok_and(|action| action == Some(Action::Kill))
             }
         }
     }
@@ -189,19 +298,10 @@ impl Record {
         Violation::new(self.id.clone(), kind, SystemTime::now())
     }
 
-    pub(crate) fn worker_ended(&self, ending: &Ending) {
-        self.inner().usage = None;
-        let failure = Failure::Ended {
-            ending: ending.clone(),
-        };
-        // Illegal only where no worker can be: then there is nothing to note.
-        self.advance(lifecycle::Event::WorkerGone(failure)).ok();
-    }
-
     pub(crate) fn print(&self, source: Source, text: String) {
         let line = Line { source, text };
         self.inner().tail.push(line.clone());
-        self.tell(Event::Line {
+        self.say(Output::Line {
             plugin: self.id.clone(),
             line,
         });
@@ -215,17 +315,13 @@ impl Record {
         inner.counters.call_time += took;
     }
 
-    pub(crate) fn launched(&self) {
-        self.inner().counters.launches += 1;
-    }
-
     pub(crate) fn host_call(&self, op: &HostOp<'_>) -> HostAnswer {
         let mut emitted = None;
         let answer = self.inner().context.answer(op, |name, payload| {
             emitted = Some((name.to_owned(), payload.to_vec()));
         });
         if let Some((name, payload)) = emitted {
-            self.tell(Event::Emitted {
+            self.say(Output::Emitted {
                 plugin: self.id.clone(),
                 name,
                 payload,
@@ -242,7 +338,7 @@ impl Record {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let inner = self.inner();
         Snapshot {
-            state: inner.state.clone(),
+            state: self.state(),
             tracker: inner.tracker.clone(),
             lines: inner.tail.lines(),
             counters: inner.counters,
@@ -252,19 +348,15 @@ impl Record {
 
     fn tell(&self, event: Event) {
         // Nobody has to listen.
-        self.events.send(event).ok();
+        self.speaker.events.send(event).ok();
+    }
+
+    fn say(&self, output: Output) {
+        self.speaker.output.send(output).ok();
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
-    }
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -277,6 +369,6 @@ pub(crate) struct Snapshot {
     pub(crate) usage: Option<Reading>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn budget<Q: Quantity>(limit: &Limit<Q>) -> Budget {
+    Budget::new(limit.declared().raw(), limit.hard().raw(), Instant::now())
 }

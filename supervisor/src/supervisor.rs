@@ -5,12 +5,15 @@
 
 mod builder;
 mod call;
+mod fds;
+mod lease;
 mod load;
 mod monitor;
 mod status;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sandbox::seccomp::{Profile, Program as Filter};
@@ -19,21 +22,19 @@ use tokio::sync::{broadcast, watch};
 
 pub use builder::{Builder, StartError};
 pub use call::{Call, CallError, Verdict};
+pub use fds::TooFewFds;
 pub use load::LoadError;
 pub use status::PluginStatus;
 
 use crate::config::Policy;
 use crate::elf::{Library, LibraryDirs};
 use crate::launcher::Launcher;
-use crate::lifecycle::{self, IllegalTransition};
+use crate::lifecycle::{self, Action, IllegalTransition};
 use crate::manifest::PluginId;
 use crate::package::Package;
-use crate::plugin::{Event, Record};
+use crate::plugin::{Event, Output, Record, Speaker};
 use crate::uids::Uids;
 use crate::worker::Worker;
-
-/// Events kept for a slow listener; beyond them it misses the oldest.
-const EVENTS: usize = 4096;
 
 /// Runs plugins, each in a confined worker of its own.
 ///
@@ -58,13 +59,16 @@ struct Shared {
     filter: Filter,
     uids: Mutex<Option<Uids>>,
     plugins: Mutex<BTreeMap<PluginId, Entry>>,
+    images: Mutex<lease::Images>,
     launches: std::sync::atomic::AtomicU64,
-    events: broadcast::Sender<Event>,
+    speaker: Speaker,
 }
 
 /// One plugin of the registry.
 #[derive(Debug)]
 struct Entry {
+    /// The one file that may claim this id.
+    file: PathBuf,
     record: Arc<Record>,
     package: Arc<Package>,
     worker: Option<Arc<Worker>>,
@@ -93,10 +97,18 @@ impl Supervisor {
         Builder::default()
     }
 
-    /// What happens from now on.
+    /// Violations and changes of state from now on. The latest 4096 are kept for a receiver
+    /// that is slow; whatever plugins say takes none of that room.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.shared.events.subscribe()
+        self.shared.speaker.events.subscribe()
+    }
+
+    /// What plugins print, log and emit from now on. The latest 1024 are kept for a receiver
+    /// that is slow, 24 MiB at most.
+    #[must_use]
+    pub fn subscribe_output(&self) -> broadcast::Receiver<Output> {
+        self.shared.speaker.output.subscribe()
     }
 
     /// Every plugin that was ever loaded, by id.
@@ -124,8 +136,9 @@ impl Supervisor {
             .and_then(|entry| entry.worker.clone())
     }
 
-    /// Asks the plugin to shut down, within the grace time, and ends its worker. What was
-    /// counted of it is kept.
+    /// Asks the plugin to shut down, within the grace time, and ends its worker; one that is
+    /// being loaded is given up. What was counted of it is kept. Nothing is left of the
+    /// worker when this returns.
     ///
     /// # Errors
     /// [`ManageError`].
@@ -146,7 +159,8 @@ impl Supervisor {
         let entry = plugins
             .get(plugin)
             .ok_or_else(|| ManageError::Unknown(plugin.clone()))?;
-        advance(&entry.record, plugin, lifecycle::Event::Enable)
+        advance(&entry.record, plugin, lifecycle::Event::Enable)?;
+        Ok(())
     }
 
     /// Reads usage of every worker now, and holds it against the limits.
@@ -155,14 +169,15 @@ impl Supervisor {
     }
 }
 
-fn advance(record: &Record, plugin: &PluginId, event: lifecycle::Event) -> Result<(), ManageError> {
-    match record.advance(event) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(ManageError::State {
-            plugin: plugin.clone(),
-            source,
-        }),
-    }
+fn advance(
+    record: &Record,
+    plugin: &PluginId,
+    event: lifecycle::Event,
+) -> Result<Option<Action>, ManageError> {
+    record.advance(event).map_err(|source| ManageError::State {
+        plugin: plugin.clone(),
+        source,
+    })
 }
 
 impl Drop for Supervisor {
@@ -186,17 +201,20 @@ impl Shared {
     }
 
     async fn unload(&self, id: &PluginId) -> Result<(), ManageError> {
-        let (record, worker) = {
+        let (record, action, worker) = {
             let plugins = self.plugins();
             let entry = plugins
                 .get(id)
                 .ok_or_else(|| ManageError::Unknown(id.clone()))?;
-            (Arc::clone(&entry.record), entry.worker.clone())
+            // While the registry is locked no load can come between the two.
+            let action = advance(&entry.record, id, lifecycle::Event::UnloadRequested)?;
+            (Arc::clone(&entry.record), action, entry.worker.clone())
         };
-        advance(&record, id, lifecycle::Event::UnloadRequested)?;
-        if let Some(worker) = worker {
+        if let (Some(Action::ShutDown), Some(worker)) = (action, worker) {
             worker.shut_down(self.policy.call_grace.as_duration()).await;
         }
+        // A launch watches the state, gives itself up, and says when nothing is left of it.
+        record.not_unloading().await;
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use cordon_tests::host::{call, eventually, load, status, supervisor};
 use cordon_tests::plugins::example;
 use cordon_tests::traces::{Traces, below, groups};
 use sandbox::report::{Control, Enforcement};
+use sandbox::seccomp::Program;
 use sandbox::support::Kernel;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,9 +47,12 @@ async fn plugin_answers_from_a_worker_whose_report_holds_in_full() {
     let controls = report.findings.iter().map(|finding| finding.control);
     let expected = [
         Control::Namespaces,
+        Control::Root,
         Control::Ids,
         Control::Capabilities,
         Control::NoNewPrivs,
+        Control::Undumpable,
+        Control::Rlimits,
         Control::Seccomp,
         Control::Fds,
         Control::Cgroup,
@@ -56,19 +60,44 @@ async fn plugin_answers_from_a_worker_whose_report_holds_in_full() {
     ];
     assert_eq!(controls.collect::<BTreeSet<_>>(), expected.into());
     for finding in &report.findings {
-        // SO_PASSRIGHTS came with Linux 6.16.
+        // SO_PASSRIGHTS and PIDFD_INFO_COREDUMP came with Linux 6.16.
         let young = Kernel::running()
             >= (Kernel {
                 major: 6,
                 minor: 16,
             });
-        let absent = finding.control == Control::PassedFds && !young;
+        let absent = matches!(finding.control, Control::PassedFds | Control::Undumpable) && !young;
         let wanted = match absent {
             false => Enforcement::Enforced,
             true => Enforcement::Degraded,
         };
         assert_eq!(finding.enforcement, wanted, "{finding:?}");
     }
+}
+
+#[test]
+fn worker_below_a_filter_of_the_hosts_own_is_attested_with_both() {
+    // As a container or systemd's SystemCallFilter= would; the thread's, so that no other
+    // test is below it.
+    let filtered = std::thread::spawn(|| {
+        // BPF_RET | BPF_K, SECCOMP_RET_ALLOW.
+        let allow_all = Program::try_from(vec![(0x06, 0, 0, 0x7fff_0000)]).unwrap();
+        rustix::thread::set_no_new_privs(true).unwrap();
+        allow_all.install().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let supervisor = supervisor(POLICY).await;
+            let deflate = load(&supervisor, &example("deflate")).await;
+            status(&supervisor, &deflate).report.unwrap()
+        })
+    });
+
+    let report = filtered.join().unwrap();
+
+    let mut findings = report.findings.iter();
+    let seccomp = findings.find(|finding| finding.control == Control::Seccomp);
+    let value = &seccomp.unwrap().value;
+    assert!(value.contains("1 filter above 1 of the host's"), "{value}");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -10,7 +11,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, wai
 
 use super::init::{self, Inherited};
 use super::{Progress, Status};
-use crate::cgroup::{Leaf, Limits, Parent};
+use crate::cgroup::{Events, Leaf, Limits, Parent};
 use crate::image::{Image, clone_mount};
 use crate::launch::{Cause, Failure, Step};
 use crate::plan::{Ids, Plan};
@@ -37,149 +38,169 @@ pub(super) struct Channels {
 pub(super) struct Instance {
     pub(super) name: String,
     pub(super) leaf: Leaf,
-    pub(super) init: OwnedFd,
     pub(super) phase: Phase,
     pub(super) progress: Progress,
+    pub(super) init: OwnedFd,
     /// Init's report, until it is handed to the supervisor.
-    pub(super) report: Option<OwnedFd>,
+    report: Option<OwnedFd>,
+    /// Its hang-up tells init that the launcher died.
+    _release: OwnedFd,
 }
 
 pub(super) enum Phase {
-    /// Init builds; the pipe tells how far it is. The other is init's release pipe,
-    /// whose hang-up tells it that the launcher died.
-    Starting { status: OwnedFd, _release: OwnedFd },
-    /// The supervisor was told of it.
-    Running { _release: Option<OwnedFd> },
+    /// Init builds; the pipe tells how far it is.
+    Starting { status: OwnedFd },
+    /// The worker was executed, or is being killed.
+    Running,
     /// Init is reaped; what is left is to remove the groups.
-    Reaped,
+    Reaped {
+        since: Instant,
+        /// What the kernel counted over the worker's life.
+        events: Option<Events>,
+    },
+}
+
+/// Init, cloned and let go on, with the launcher's ends of its pipes.
+pub(super) struct Cloned {
+    init: OwnedFd,
+    status: OwnedFd,
+    report: OwnedFd,
+    release: OwnedFd,
+}
+
+/// Makes init in its namespaces and in the groups of `leaf`, and releases it. If that
+/// fails no process of it is left.
+pub(super) fn clone_init(
+    stock: &Stock,
+    image: &Image,
+    plan: &Plan,
+    channels: &Channels,
+    leaf: &Leaf,
+    progress: &mut Progress,
+) -> Result<Cloned, Failure> {
+    let at = |step| move |error: io::Error| Failure::errno(step, &error);
+    let mounts = Mounts::clone(stock, image).map_err(at(Step::CloneMounts))?;
+    let lockdown = sealed(&plan.lockdown).map_err(at(Step::CloneMounts))?;
+    progress.done(Step::CloneMounts);
+
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
+    let (release_read, release) = pipe().map_err(at(Step::Clone))?;
+    let (status, status_write) = pipe().map_err(at(Step::Clone))?;
+    let (report, report_write) = pipe().map_err(at(Step::Clone))?;
+    rustix::io::ioctl_fionbio(&status, true).map_err(|e| Failure::errno(Step::Clone, &e.into()))?;
+    let inherited = Inherited {
+        plan,
+        release: release_read,
+        status: Status::new(status_write),
+        report: report_write,
+        base: mounts.base,
+        image: mounts.image,
+        devices: mounts.devices,
+        ipc: channels.ipc.as_fd(),
+        stdout: channels.stdout.as_fd(),
+        stderr: channels.stderr.as_fd(),
+        lockdown: lockdown.as_fd(),
+        program: stock.program.as_fd(),
+        filter: &stock.init_filter,
+    };
+    let fork = fork_into(namespaces(), leaf.clone_into()).map_err(at(Step::Clone))?;
+    let (pid, init) = match fork {
+        Fork::Child => {
+            drop(release);
+            init::run(inherited)
+        }
+        Fork::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(inherited);
+    progress.done(Step::Clone);
+    if let Err(failure) = admit(leaf, plan, pid, &release, progress) {
+        kill_and_reap(&init);
+        return Err(failure);
+    }
+    Ok(Cloned {
+        init,
+        status,
+        report,
+        release,
+    })
+}
+
+/// Detached mounts for one root.
+struct Mounts {
+    base: OwnedFd,
+    image: OwnedFd,
+    devices: Vec<OwnedFd>,
+}
+
+impl Mounts {
+    fn clone(stock: &Stock, image: &Image) -> io::Result<Mounts> {
+        let devices = stock.devices.iter();
+        Ok(Mounts {
+            base: stock.base.detached_mount()?,
+            image: image.detached_mount()?,
+            devices: devices
+                .map(|device| clone_mount(device.as_fd()))
+                .collect::<io::Result<_>>()?,
+        })
+    }
 }
 
 impl Instance {
-    /// Makes the cgroup leaf and init in its namespaces, and releases it.
-    pub(super) fn start(
-        stock: &Stock,
-        image: &Image,
-        plan: &Plan,
-        channels: Channels,
-    ) -> Result<Instance, Failure> {
-        let mut progress = Progress::default();
-        progress.done(Step::Ceiling);
-        let mut leaf = stock
-            .parent
-            .leaf(&plan.name, &limits(plan))
-            .map_err(|error| cgroup(Step::Cgroup, &error))?;
-        progress.done(Step::Cgroup);
-        match Self::start_in(&leaf, stock, image, plan, &channels, &mut progress) {
-            Ok((init, report, phase)) => {
-                let name = plan.name.clone();
-                Ok(Instance {
-                    name,
-                    leaf,
-                    init,
-                    phase,
-                    progress,
-                    report: Some(report),
-                })
-            }
-            Err(failure) => {
-                // Empty: nothing was put in it, or what was is dead and reaped.
-                leaf.remove()
-                    .map_err(|error| cgroup(Step::Cgroup, &error))?;
-                Err(failure)
-            }
-        }
-    }
-
-    fn start_in(
-        leaf: &Leaf,
-        stock: &Stock,
-        image: &Image,
-        plan: &Plan,
-        channels: &Channels,
-        progress: &mut Progress,
-    ) -> Result<(OwnedFd, OwnedFd, Phase), Failure> {
-        let at = |step| move |error: io::Error| Failure::errno(step, &error);
-        let base = stock.base.detached_mount().map_err(at(Step::CloneMounts))?;
-        let image = image.detached_mount().map_err(at(Step::CloneMounts))?;
-        let devices: io::Result<_> = stock
-            .devices
-            .iter()
-            .map(|device| clone_mount(device.as_fd()))
-            .collect();
-        let devices = devices.map_err(at(Step::CloneMounts))?;
-        let lockdown = sealed(&plan.lockdown).map_err(at(Step::CloneMounts))?;
-        progress.done(Step::CloneMounts);
-
-        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
-        let (release_read, release) = pipe().map_err(at(Step::Clone))?;
-        let (status, status_write) = pipe().map_err(at(Step::Clone))?;
-        let (report, report_write) = pipe().map_err(at(Step::Clone))?;
-        let inherited = Inherited {
-            plan,
-            release: release_read,
-            status: Status::new(status_write),
-            report: report_write,
-            base,
-            image,
-            devices,
-            ipc: channels.ipc.as_fd(),
-            stdout: channels.stdout.as_fd(),
-            stderr: channels.stderr.as_fd(),
-            lockdown: lockdown.as_fd(),
-            program: stock.program.as_fd(),
-            filter: &stock.init_filter,
-        };
-        let fork = fork_into(namespaces(), leaf.clone_into()).map_err(at(Step::Clone))?;
-        let (pid, init) = match fork {
-            Fork::Child => {
-                drop(release);
-                init::run(inherited)
-            }
-            Fork::Parent { pid, pidfd } => (pid, pidfd),
-        };
-        drop(inherited);
-        progress.done(Step::Clone);
-        if let Err(failure) = admit(leaf, plan, pid, &release, progress) {
-            kill_and_reap(&init);
-            return Err(failure);
-        }
-        rustix::io::ioctl_fionbio(&status, true)
-            .map_err(|error| Failure::errno(Step::Release, &error.into()))?;
-        Ok((
-            init,
-            report,
-            Phase::Starting {
-                status,
-                _release: release,
+    pub(super) fn new(name: String, leaf: Leaf, cloned: Cloned, progress: Progress) -> Instance {
+        Instance {
+            name,
+            leaf,
+            phase: Phase::Starting {
+                status: cloned.status,
             },
-        ))
+            progress,
+            init: cloned.init,
+            report: Some(cloned.report),
+            _release: cloned.release,
+        }
     }
 
-    /// The pipe to watch while init builds.
-    pub(super) fn status_pipe(&self) -> Option<BorrowedFd<'_>> {
-        match &self.phase {
-            Phase::Starting { status, .. } => Some(status.as_fd()),
-            _ => None,
+    /// What the supervisor gets of a worker that was executed, by their places: init's
+    /// pidfd, the pipe of init's report, then the cgroup's directories.
+    pub(super) fn hand_over(&mut self) -> io::Result<Vec<OwnedFd>> {
+        let mut fds = vec![self.init.try_clone()?];
+        fds.push(self.report.take().ok_or(io::ErrorKind::NotFound)?);
+        for directory in self.leaf.directories() {
+            fds.push(directory.try_clone_to_owned()?);
         }
+        Ok(fds)
+    }
+
+    /// Kills a worker that no supervisor was told of; once it is buried the answer is why.
+    pub(super) fn give_up(&mut self, step: Step, cause: Cause) {
+        self.kill();
+        self.phase = Phase::Running;
+        self.progress.failure.get_or_insert(Failure { step, cause });
     }
 
     /// Kills every process of it. Init's death alone ends its whole pid namespace; the
     /// group is killed too, against a worker outside the namespace (none is known).
     pub(super) fn kill(&self) {
-        if !matches!(self.phase, Phase::Reaped) {
+        if !matches!(self.phase, Phase::Reaped { .. }) {
             // Either one suffices, and both fail only for what is dead already.
             let _ = pidfd_send_signal(&self.init, Signal::KILL);
             let _ = self.leaf.kill();
         }
     }
 
-    /// Reaps init if it has ended.
+    /// Reaps init if it has ended; `true` if it did so now.
     pub(super) fn reap(&mut self) -> bool {
+        if let Phase::Reaped { .. } = self.phase {
+            return false;
+        }
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         match waitid(WaitId::PidFd(self.init.as_fd()), options) {
             Ok(None) | Err(rustix::io::Errno::INTR) => false,
             Ok(Some(_)) | Err(_) => {
-                self.phase = Phase::Reaped;
+                self.phase = Phase::Reaped {
+                    since: Instant::now(),
+                    events: self.leaf.events().ok(),
+                };
                 true
             }
         }
@@ -277,14 +298,15 @@ fn kill_and_reap(init: &OwnedFd) {
     let _ = waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
 }
 
-fn cgroup(step: Step, error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn cgroup(step: Step, error: &dyn std::fmt::Display) -> Failure {
     Failure {
         step,
         cause: Cause::Cgroup(error.to_string()),
     }
 }
 
-fn limits(plan: &Plan) -> Limits {
+/// The plan's limits, but for those that a test build leaves out.
+pub(super) fn limits(plan: &Plan) -> Limits {
     let mut limits = plan.cgroup.clone();
     if off(Weakened::Memory) {
         limits.memory_max = 1 << 40;

@@ -1,23 +1,22 @@
 //! The launcher: a small, single-threaded process that holds whatever privilege there
 //! is, takes plans from the supervisor, and outlives it just long enough to clean up.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use super::instance::{Channels, Instance, Phase, Stock};
-use crate::cgroup::{Layout, Parent, RemoveError};
+use super::instance::{Channels, Stock};
+use super::workers::Workers;
+use crate::cgroup::{Layout, Parent};
 use crate::codec;
 use crate::image::Image;
 use crate::launch::{Answer, Cause, Failure, Request, Step};
 use crate::mounts::open_devices;
 use crate::plan::{Ceiling, CeilingError, ImageKey, Plan};
-use crate::sys::socket::{MAX_FDS, receive};
+use crate::sys::socket::{MAX_FDS, receive, send};
 
 /// How often a group that is still busy is tried again.
 const RETRY: Duration = Duration::from_millis(2);
@@ -70,14 +69,14 @@ struct Launcher {
     ceiling: Ceiling,
     supervisor: OwnedFd,
     images: HashMap<ImageKey, Image>,
-    instances: BTreeMap<u64, Instance>,
+    workers: Workers,
     outbox: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     /// Held as long as any worker may run under an id of the range.
     _uid_lock: OwnedFd,
 }
 
 fn start(socket: &OwnedFd) -> Result<Launcher, LauncherError> {
-    let (request, fds) = next_request(socket.as_fd())
+    let Incoming { request, fds, .. } = next_request(socket.as_fd())
         .map_err(LauncherError::Socket)?
         .ok_or(LauncherError::NotStarted)?;
     let Request::Start {
@@ -116,7 +115,7 @@ fn start(socket: &OwnedFd) -> Result<Launcher, LauncherError> {
         ceiling,
         supervisor,
         images: HashMap::new(),
-        instances: BTreeMap::new(),
+        workers: Workers::default(),
         outbox: VecDeque::new(),
         _uid_lock: uid_lock,
     })
@@ -133,22 +132,15 @@ impl Launcher {
             PollFd::new(&self.supervisor, PollFlags::IN),
             PollFd::from_borrowed_fd(socket.as_fd(), interest),
         ];
-        let mut ids = Vec::new();
-        let mut busy = false;
-        for (id, instance) in &self.instances {
-            busy |= matches!(instance.phase, Phase::Reaped);
-            if !matches!(instance.phase, Phase::Reaped) {
-                ids.push(*id);
-                polled.push(PollFd::new(&instance.init, PollFlags::IN));
-            }
-            if let Some(pipe) = instance.status_pipe() {
-                ids.push(*id);
-                // Its end alone, which is always polled for: a wake-up per record would slow
-                // the very steps that are recorded.
-                polled.push(PollFd::from_borrowed_fd(pipe, PollFlags::empty()));
-            }
+        let watched = self.workers.watched();
+        for one in &watched {
+            let interest = match one.end_alone {
+                true => PollFlags::empty(),
+                false => PollFlags::IN,
+            };
+            polled.push(PollFd::from_borrowed_fd(one.fd, interest));
         }
-        let timeout = busy.then(|| rustix::time::Timespec {
+        let timeout = self.workers.dying().then(|| rustix::time::Timespec {
             tv_sec: 0,
             tv_nsec: i64::from(RETRY.subsec_nanos()),
         });
@@ -161,15 +153,21 @@ impl Launcher {
         if !ready[0].is_empty() {
             return false;
         }
-        let mut due: Vec<u64> = ids
+        let mut due: Vec<u64> = watched
             .iter()
             .zip(&ready[2..])
-            .filter(|(_, r)| !r.is_empty())
-            .map(|(id, _)| *id)
+            .filter(|(_, ready)| !ready.is_empty())
+            .map(|(one, _)| one.id)
             .collect();
         due.dedup();
-        due.into_iter().for_each(|id| self.advance(id));
-        self.bury();
+        for id in due {
+            if let Some((answer, fds)) = self.workers.advance(id) {
+                self.answer(&answer, fds);
+            }
+        }
+        for answer in self.workers.bury() {
+            self.answer(&answer, Vec::new());
+        }
         let alive = ready[1].is_empty() || self.serve(socket, ready[1]);
         self.flush(socket);
         alive
@@ -178,7 +176,8 @@ impl Launcher {
     fn serve(&mut self, socket: &OwnedFd, ready: PollFlags) -> bool {
         if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
             match next_request(socket.as_fd()) {
-                Ok(Some((request, fds))) => self.handle(request, fds),
+                Ok(Some(incoming)) if incoming.truncated => self.refuse(incoming.request),
+                Ok(Some(Incoming { request, fds, .. })) => self.handle(request, fds),
                 // A supervisor that says what no supervisor says is a captured one.
                 Ok(None) => return false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -186,6 +185,21 @@ impl Launcher {
             }
         }
         true
+    }
+
+    /// This process has too many fds open to get those of the request.
+    fn refuse(&mut self, request: Request) {
+        let failure = Failure {
+            step: Step::Request,
+            cause: Cause::Errno(libc::EMFILE),
+        };
+        let answer = match request {
+            Request::Launch { id, .. } => Answer::LaunchFailed(id, failure),
+            Request::Image { key, .. } => Answer::ImageFailed(key, failure),
+            // These have no fds.
+            request => return self.handle(request, Vec::new()),
+        };
+        self.answer(&answer, Vec::new());
     }
 
     fn handle(&mut self, request: Request, fds: Vec<OwnedFd>) {
@@ -204,12 +218,12 @@ impl Launcher {
                 }
             }
             Request::Kill { id } => {
-                if let Some(instance) = self.instances.get(&id) {
+                if let Some(instance) = self.workers.get(id) {
                     instance.kill();
                 }
             }
             Request::Freeze { id, frozen } => {
-                if let Some(instance) = self.instances.get(&id) {
+                if let Some(instance) = self.workers.get(id) {
                     // A group that is gone already can't run either.
                     let _ = if frozen {
                         instance.leaf.freeze()
@@ -249,14 +263,10 @@ impl Launcher {
             cause: Cause::Ceiling(error),
         };
         self.ceiling.check(plan).map_err(ceiling)?;
-        if self.instances.len() >= self.ceiling.workers {
-            return Err(ceiling(CeilingError::Workers(self.instances.len())));
+        if self.workers.len() >= self.ceiling.workers {
+            return Err(ceiling(CeilingError::Workers(self.workers.len())));
         }
-        let taken = self
-            .instances
-            .values()
-            .any(|instance| instance.name == plan.name);
-        if taken || self.instances.contains_key(&id) {
+        if self.workers.taken(id, &plan.name) {
             return Err(ceiling(CeilingError::Taken(plan.name.clone())));
         }
         let image = self
@@ -271,105 +281,7 @@ impl Launcher {
             stdout,
             stderr,
         };
-        let instance = Instance::start(&self.stock, image, plan, channels)?;
-        self.instances.insert(id, instance);
-        Ok(())
-    }
-
-    /// Something happened to a worker: init went on, or ended.
-    fn advance(&mut self, id: u64) {
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        if let Phase::Starting { status, .. } = &instance.phase
-            && instance.progress.read(status.as_fd())
-        {
-            self.started(id);
-        }
-        if let Some(instance) = self.instances.get_mut(&id)
-            && instance.reap()
-        {
-            instance.leaf.kill().ok();
-        }
-    }
-
-    /// The status pipe ended: the worker was executed, or it failed.
-    fn started(&mut self, id: u64) {
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        let executed = instance
-            .progress
-            .stages
-            .iter()
-            .any(|stage| stage.step == Step::FdSweep);
-        if instance.progress.failure.is_some() || !executed {
-            instance.kill();
-            // Still to be reaped and buried; until then it counts as starting.
-            instance.phase = Phase::Running { _release: None };
-            instance.progress.failure.get_or_insert(Failure {
-                step: instance
-                    .progress
-                    .stages
-                    .last()
-                    .map_or(Step::Release, |stage| stage.step),
-                cause: Cause::Vanished,
-            });
-            return;
-        }
-        instance.progress.done(Step::Exec);
-        let previous = std::mem::replace(&mut instance.phase, Phase::Running { _release: None });
-        if let Phase::Starting { _release, .. } = previous {
-            instance.phase = Phase::Running {
-                _release: Some(_release),
-            };
-        }
-        let answer = Answer::Launched {
-            id,
-            applied: instance.leaf.applied().clone(),
-            directories: instance.leaf.describe(),
-            stages: instance.progress.stages.clone(),
-        };
-        let mut fds = Vec::new();
-        let shared = instance
-            .init
-            .try_clone()
-            .into_iter()
-            .chain(instance.report.take());
-        fds.extend(shared);
-        fds.extend(
-            instance
-                .leaf
-                .directories()
-                .into_iter()
-                .filter_map(|d| d.try_clone_to_owned().ok()),
-        );
-        self.answer(&answer, fds);
-    }
-
-    /// Removes the groups of reaped workers and tells the supervisor.
-    fn bury(&mut self) {
-        let reaped = |(id, instance): (&u64, &Instance)| {
-            matches!(instance.phase, Phase::Reaped).then_some(*id)
-        };
-        for id in self.instances.iter().filter_map(reaped).collect::<Vec<_>>() {
-            let Some(instance) = self.instances.get_mut(&id) else {
-                continue;
-            };
-            let events = instance.leaf.events().ok();
-            if let Err(RemoveError::Busy(_)) = instance.leaf.remove() {
-                let _ = instance.leaf.kill();
-                continue;
-            }
-            let Some(instance) = self.instances.remove(&id) else {
-                continue;
-            };
-            let answer = match instance.progress.failure {
-                Some(failure) => Answer::LaunchFailed(id, failure),
-                None => Answer::Gone { id, events },
-            };
-            self.answer(&answer, Vec::new());
-        }
+        self.workers.start(id, &self.stock, image, plan, &channels)
     }
 
     fn answer(&mut self, answer: &Answer, fds: Vec<OwnedFd>) {
@@ -393,15 +305,13 @@ impl Launcher {
     /// Kills all workers and removes all groups.
     fn end(mut self) {
         let deadline = Instant::now() + FAREWELL;
-        while !self.instances.is_empty() && Instant::now() < deadline {
-            for instance in self.instances.values_mut() {
-                instance.kill();
-                instance.reap();
-            }
-            self.bury();
+        while self.workers.len() > 0 && Instant::now() < deadline {
+            self.workers.kill_all();
+            self.workers.bury();
             std::thread::sleep(RETRY);
         }
         while self.stock.parent.remove().is_err() && Instant::now() < deadline {
+            self.workers.clear_remains();
             std::thread::sleep(RETRY);
         }
     }
@@ -414,28 +324,21 @@ fn refused(step: Step, why: &str) -> Failure {
     }
 }
 
-/// The next request; `None` at the end of the socket and for what isn't a request.
-fn next_request(socket: BorrowedFd<'_>) -> io::Result<Option<(Request, Vec<OwnedFd>)>> {
-    let mut buffer = vec![0; codec::MAX_MESSAGE];
-    let received = receive(socket, &mut buffer, MAX_FDS)?;
-    if received.bytes == 0 || received.truncated {
-        return Ok(None);
-    }
-    Ok(codec::decode(&buffer[..received.bytes])
-        .ok()
-        .map(|request| (request, received.fds)))
+struct Incoming {
+    request: Request,
+    fds: Vec<OwnedFd>,
+    /// Whether fds are missing.
+    truncated: bool,
 }
 
-/// Sends one SEQPACKET message with fds.
-///
-/// # Errors
-/// `WouldBlock` on a full non-blocking socket, else the kernel's errno.
-pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(io::Error::from_raw_os_error(libc::E2BIG));
-    }
-    let flags = SendFlags::NOSIGNAL;
-    Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags).map(drop)?)
+/// The next request; `None` at the end of the socket and for what isn't a request.
+fn next_request(socket: BorrowedFd<'_>) -> io::Result<Option<Incoming>> {
+    let mut buffer = vec![0; codec::MAX_MESSAGE];
+    let received = receive(socket, &mut buffer, MAX_FDS)?;
+    let request = codec::decode(&buffer[..received.bytes]).ok();
+    Ok(request.map(|request| Incoming {
+        request,
+        fds: received.fds,
+        truncated: received.truncated,
+    }))
 }

@@ -5,6 +5,7 @@ pub mod init;
 mod instance;
 pub mod launcher;
 pub mod worker;
+mod workers;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

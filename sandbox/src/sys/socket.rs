@@ -1,7 +1,10 @@
-//! Unix sockets: fds, and the sender's pidfd, received with bounds.
+//! Unix sockets: fds sent, and fds and the sender's pidfd received with bounds.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 const SO_PASSPIDFD: libc::c_int = 76;
 const SO_PASSRIGHTS: libc::c_int = 83;
@@ -23,7 +26,8 @@ pub struct Received {
     pub fds_sent: usize,
     /// The sending process, where [`pass_sender`] asked for it.
     pub sender: Option<Sender>,
-    /// Whether a message was longer than the buffer.
+    /// Whether a message was longer than the buffer, or fds of it are missing: at this
+    /// process's open-file limit the kernel drops those that it can't install.
     pub truncated: bool,
 }
 
@@ -77,6 +81,21 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], max_fds: usize) -> io::Resu
     };
     collect(&header, max_fds, &mut received);
     Ok(received)
+}
+
+/// Sends one SEQPACKET message with fds.
+///
+/// # Errors
+/// `E2BIG` above [`MAX_FDS`], `WouldBlock` on a full non-blocking socket, else the kernel's
+/// errno, see sendmsg(2).
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::from_raw_os_error(libc::E2BIG));
+    }
+    let flags = SendFlags::NOSIGNAL;
+    Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags).map(drop)?)
 }
 
 fn collect(header: &libc::msghdr, max_fds: usize, received: &mut Received) {
@@ -141,12 +160,17 @@ pub fn pass_sender(socket: impl AsFd, on: bool) -> io::Result<()> {
     }
 }
 
-/// Whether this socket accepts fds (Linux 6.16).
+/// Has the kernel refuse fds that are sent to this socket; `false` where it can't, before
+/// Linux 6.16.
 ///
 /// # Errors
-/// `ENOPROTOOPT` on older kernels.
-pub fn pass_rights(socket: impl AsFd, on: bool) -> io::Result<()> {
-    set_option(socket, SO_PASSRIGHTS, on)
+/// The kernel's errno, see setsockopt(2).
+pub fn refuse_fds(socket: impl AsFd) -> io::Result<bool> {
+    match set_option(socket, SO_PASSRIGHTS, false) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn set_option(socket: impl AsFd, option: libc::c_int, on: bool) -> io::Result<()> {

@@ -10,10 +10,10 @@ use cordon_supervisor::{CallError, LoadError};
 
 /// What `--help` says of exit codes.
 pub(crate) const HELP: &str = "\
-Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 untrusted, 5 denied by policy,
-6 not a plugin or incompatible ABI, 7 unmounted for violations, 8 deadline, 9 crashed,
-10 the sandbox can't be built here, 130 interrupted. A command over several plugins
-exits with the highest of theirs.";
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 untrusted (once there are
+signatures), 5 denied by policy, 6 not a plugin or incompatible ABI, 7 unmounted for
+violations, 8 deadline, 9 crashed, 10 the sandbox can't be built here, 130 interrupted.
+A command with several calls or plugins exits with the highest of theirs, or with 7.";
 
 /// An exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +75,7 @@ impl From<LoadError> for Failure {
 pub(crate) fn of_load(error: &LoadError) -> Code {
     match error {
         LoadError::Package(error) => of_package(error),
-        LoadError::Refused(_) => Code::Denied,
+        LoadError::Refused(_) | LoadError::Taken { .. } => Code::Denied,
         LoadError::Unmounted { .. } => Code::Unmounted,
         LoadError::Unknown(_) => Code::NotFound,
         LoadError::Launch { source, .. } => match source {
@@ -89,7 +89,10 @@ pub(crate) fn of_load(error: &LoadError) -> Code {
             | LaunchError::Setup { .. }
             | LaunchError::Handshake(_) => Code::NoSandbox,
         },
-        LoadError::State { .. } | LoadError::NoUid(_) | LoadError::Stopped => Code::Error,
+        LoadError::State { .. }
+        | LoadError::NoUid(_)
+        | LoadError::Fds { .. }
+        | LoadError::Stopped => Code::Error,
     }
 }
 

@@ -3,6 +3,7 @@
 mod exit;
 mod inspect;
 mod policy;
+mod print;
 mod run;
 mod table;
 
@@ -70,7 +71,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("cordon: {}", failure.sentence);
+            print::error(&failure.sentence);
             failure.code.into()
         }
     }
@@ -87,5 +88,7 @@ fn log(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would tell by `eprintln!`, which panics where standard error is closed.
+        .log_internal_errors(false)
         .init();
 }

@@ -108,7 +108,7 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
         ),
         (
             "[limits]\nheap = \"1PB\"",
-            "line 5, column 8: limits.heap: \"1PB\" has an unknown unit, write it like \"64MiB\"",
+            "line 5, column 8: limits.heap: \"1PB\" has an unknown unit, known are: B, kB, KiB, MB, MiB, GB, GiB, TB, TiB",
         ),
         (
             "[limits]\ncpu = \"2h\"",

@@ -63,7 +63,7 @@ fn unsolicited_duplicate_and_misfit_answers_are_violations() {
 fn late_reply_to_a_cancelled_call_is_no_violation() {
     let mut mux = Mux::default();
     let (call, _answer) = mux.open(&call(), None, Instant::now()).unwrap();
-    mux.cancel(call);
+    mux.cancel(call, Instant::now());
     feed(&mut mux, &returned(b""), call).unwrap();
     assert!(feed(&mut mux, &returned(b""), call).is_err());
 }
@@ -106,4 +106,27 @@ fn calls_in_flight_are_bounded() {
         .collect();
     assert!(matches!(mux.open(&call(), None, now), Err(OpenError::Busy)));
     assert_eq!(mux.in_flight().len(), answers.len());
+}
+
+#[test]
+fn grace_runs_from_the_cancellation() {
+    let mut mux = Mux::default();
+    let now = Instant::now();
+    let (call, _answer) = mux.open(&call(), Some(GRACE), now).unwrap();
+
+    // The supervisor was suspended far beyond deadline and grace.
+    let late = now + GRACE * 50;
+    assert_eq!(mux.overdue(late, GRACE).stuck, None);
+
+    let overdue = mux.overdue(late + GRACE, GRACE);
+    assert_eq!(overdue.stuck, Some(call));
+    assert_eq!(mux.overdue(late + GRACE * 2, GRACE), Overdue::default());
+}
+
+#[test]
+fn endless_deadline_is_none() {
+    let mut mux = Mux::default();
+    let now = Instant::now();
+    mux.open(&call(), Some(Duration::MAX), now).unwrap();
+    assert_eq!(mux.next_deadline(GRACE), None);
 }

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use sandbox::plan::Ceiling;
 use sandbox::seccomp::{Arch, BuiltinError, Mode, Profile, init_program};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
-use super::{EVENTS, Shared, Supervisor, lock_fd, sonames};
+use super::{Shared, Supervisor, fds, lock_fd, sonames};
 use crate::config::Policy;
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
 use crate::launcher::{Launcher, LauncherError};
 use crate::paths::{PathError, runtime_folder};
+use crate::plugin::Speaker;
 use crate::program::{Program, ProgramError};
 use crate::uids::{UidError, Uids};
 
@@ -89,7 +90,8 @@ impl Builder {
         self
     }
 
-    /// Starts the launcher and the I/O thread.
+    /// Starts the launcher and the I/O thread. Raises this process's soft limit on open
+    /// files (RLIMIT_NOFILE) to its hard limit, since each worker takes some twenty.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
@@ -151,6 +153,8 @@ impl Builder {
         if !rustix::process::geteuid().is_root() {
             return Err(StartError::NotRoot);
         }
+        // Before the launcher, which inherits the limit.
+        fds::raise_limit();
         let program = Program::find(self.worker.as_deref())?;
         let dirs = LibraryDirs::system(&self.policy.library_dirs)?;
         let dynamic = Dynamic::of_program(&program.path, program.bytes.as_slice())?;
@@ -179,8 +183,9 @@ impl Builder {
             filter,
             uids: Mutex::new(Some(uids)),
             plugins: Mutex::default(),
+            images: Mutex::default(),
             launches: AtomicU64::new(0),
-            events: broadcast::Sender::new(EVENTS),
+            speaker: Speaker::default(),
         }))
     }
 }

@@ -178,13 +178,7 @@ impl Supervisor {
                     why: error.to_string(),
                 });
             }
-            Err(OpenError::Closed) => {
-                let ending = worker.ended().await;
-                return Err(CallError::Ended {
-                    plugin: plugin.clone(),
-                    ending,
-                });
-            }
+            Err(OpenError::Closed) => return Err(ended(&worker, plugin).await),
         };
         let mut abandoned = Abandoned {
             worker: &worker,
@@ -215,10 +209,7 @@ impl Supervisor {
             },
             Err(Unanswered::Deadline) => Err(CallError::Deadline { plugin, after }),
             // The mux lets no other answer through to a call.
-            Ok(_) | Err(Unanswered::Closed) => {
-                let ending = worker.ended().await;
-                Err(CallError::Ended { plugin, ending })
-            }
+            Ok(_) | Err(Unanswered::Closed) => Err(ended(&worker, &plugin).await),
         }
     }
 
@@ -235,6 +226,14 @@ impl Supervisor {
                 state,
             }),
         }
+    }
+}
+
+/// How its worker ended, for a call that has no answer.
+async fn ended(worker: &Worker, plugin: &PluginId) -> CallError {
+    CallError::Ended {
+        plugin: plugin.clone(),
+        ending: worker.ended().await,
     }
 }
 

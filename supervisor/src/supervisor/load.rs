@@ -1,19 +1,20 @@
 //! From a file to a plugin that serves.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sandbox::cgroup::CpuMax;
-use sandbox::plan::{Ids, ImageKey, Plan};
+use sandbox::plan::{Ids, Plan};
 use sandbox::policy::{self, Tmpfs};
 use sandbox::seccomp::Mode;
 
-use super::{Entry, Shared, Supervisor};
+use super::lease::Lease;
+use super::{Entry, Shared, Supervisor, TooFewFds, fds};
+use crate::ending::Ending;
 use crate::grants::{Grants, Refused, intersect};
-use crate::launcher::LauncherError;
-use crate::lifecycle::{Event, Failure, IllegalTransition, State};
+use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
 use crate::manifest::PluginId;
 use crate::package::{Package, PackageError};
 use crate::plugin::{Plugin, Record};
@@ -52,6 +53,25 @@ pub enum LoadError {
     /// Nothing of that id was ever loaded.
     #[error("there is no plugin {0}")]
     Unknown(PluginId),
+    /// Another file was loaded under its id before. Ids are claims: the first file has it
+    /// for as long as the supervisor runs.
+    #[error("plugin id {plugin} is taken by {}; {} claims it too", by.display(), claimant.display())]
+    Taken {
+        /// The id.
+        plugin: PluginId,
+        /// The file that has it.
+        by: PathBuf,
+        /// The file that isn't loaded.
+        claimant: PathBuf,
+    },
+    /// File descriptors run short.
+    #[error("plugin {plugin}: {source}")]
+    Fds {
+        /// Which plugin.
+        plugin: PluginId,
+        /// How short.
+        source: TooFewFds,
+    },
     /// Every host id of this supervisor is in use.
     #[error("plugin {0}: every user id of this supervisor's range is in use")]
     NoUid(PluginId),
@@ -70,7 +90,9 @@ pub enum LoadError {
 
 impl Supervisor {
     /// Loads the plugin in `path` into a worker of its own: reads it once, checks it,
-    /// confines, attests, and only then lets it run. Its id is in its manifest.
+    /// confines, attests, and only then lets it run. Its id is in its manifest, and no other
+    /// file may claim the same. A file that has changed since is loaded as it is now, with an
+    /// empty context.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -79,16 +101,21 @@ impl Supervisor {
         let task = self.io.spawn(async move {
             let reading = Arc::clone(&shared);
             // Hashing takes milliseconds: not on the thread that serves everybody.
-            let open = move || Package::open(&path, &reading.dirs, &reading.base);
-            let package = tokio::task::spawn_blocking(open)
+            let open = move || {
+                // Where it can't be resolved it can't be opened either, and that error says why.
+                let file = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+                let package = Package::open(&path, &reading.dirs, &reading.base)?;
+                Ok::<_, PackageError>((package, file))
+            };
+            let (package, file) = tokio::task::spawn_blocking(open)
                 .await
                 .map_err(|_| LoadError::Stopped)??;
-            shared.load(Arc::new(package)).await
+            shared.load(Arc::new(package), file).await
         });
         task.await.unwrap_or(Err(LoadError::Stopped))
     }
 
-    /// Loads a plugin again, from the bytes that were read first.
+    /// Loads a plugin again, from the bytes that were read last.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -97,88 +124,97 @@ impl Supervisor {
             .shared
             .plugins()
             .get(plugin)
-            .map(|entry| Arc::clone(&entry.package));
-        let package = known.ok_or_else(|| LoadError::Unknown(plugin.clone()))?;
+            .map(|entry| (Arc::clone(&entry.package), entry.file.clone()));
+        let (package, file) = known.ok_or_else(|| LoadError::Unknown(plugin.clone()))?;
         let shared = Arc::clone(&self.shared);
         let task = self
             .io
-            .spawn(async move { shared.load(package).await.map(drop) });
+            .spawn(async move { shared.load(package, file).await.map(drop) });
         task.await.unwrap_or(Err(LoadError::Stopped))
     }
 }
 
 impl Shared {
-    async fn load(self: &Arc<Self>, package: Arc<Package>) -> Result<PluginId, LoadError> {
+    async fn load(
+        self: &Arc<Self>,
+        package: Arc<Package>,
+        file: PathBuf,
+    ) -> Result<PluginId, LoadError> {
         let id = package.manifest.id.clone();
-        let rules = self.policy.rules(&id);
-        let grants = intersect(&package.manifest, rules)?;
-        let record = self.enter(&package);
+        let grants = intersect(&package.manifest, self.policy.rules(&id))?;
+        let record = self.enter(&package, &file, &grants)?;
         if let State::Unmounted { reason } = record.state() {
             return Err(LoadError::Unmounted { plugin: id, reason });
         }
-        record
-            .advance(Event::LoadRequested)
-            .map_err(|source| LoadError::State {
-                plugin: id.clone(),
-                source,
-            })?;
-        record.launched();
-        match self.launch(&package, grants, &record).await {
-            Ok(worker) => {
-                // Unmounted meanwhile, it is being killed already.
-                record.advance(Event::Loaded).ok();
-                self.follow(&id, worker);
-                Ok(id)
-            }
+        fds::enough(self.loading()).map_err(|source| LoadError::Fds {
+            plugin: id.clone(),
+            source,
+        })?;
+        let (manifest, digest) = (package.manifest.clone(), package.sealed.digest());
+        let plugin = Plugin::begin(manifest, grants, digest, record);
+        let plugin = Arc::new(plugin.map_err(|source| LoadError::State { plugin: id, source })?);
+        self.replace(&package);
+        match self.launch(&package, &plugin).await {
+            Ok((worker, lease)) => self.admit(&plugin, &worker, lease).await,
             Err(error) => {
-                let reason = match &error {
-                    LoadError::Launch {
-                        source: LaunchError::Ended(ending),
-                        ..
-                    } => Failure::Ended {
-                        ending: ending.clone(),
-                    },
-                    LoadError::Launch { source, .. } => Failure::Load {
-                        detail: source.to_string(),
-                    },
-                    other => Failure::Load {
-                        detail: other.to_string(),
-                    },
-                };
-                // It may have been unmounted meanwhile, or unloaded.
-                record.advance(Event::LoadFailed(reason)).ok();
+                // Nothing is left of it that could be killed.
+                plugin.news(Event::LoadFailed(failure(&error)));
                 Err(error)
             }
         }
     }
 
     /// The plugin's record, made with its first load.
-    fn enter(&self, package: &Arc<Package>) -> Arc<Record> {
+    fn enter(
+        &self,
+        package: &Arc<Package>,
+        file: &Path,
+        grants: &Grants,
+    ) -> Result<Arc<Record>, LoadError> {
         let id = &package.manifest.id;
         let mut plugins = self.plugins();
         let entry = plugins.entry(id.clone()).or_insert_with(|| {
             let tracker = Tracker::new(self.policy.rules(id).violations);
-            let record = Record::new(id.clone(), tracker, self.events.clone());
-            let package = Arc::clone(package);
+            let (digest, speaker) = (package.sealed.digest(), self.speaker.clone());
+            let record = Record::new(id.clone(), tracker, digest, &grants.limits, speaker);
             Entry {
+                file: file.to_owned(),
                 record: Arc::new(record),
-                package,
+                package: Arc::clone(package),
                 worker: None,
             }
         });
-        Arc::clone(&entry.record)
+        if entry.file != file {
+            return Err(LoadError::Taken {
+                plugin: id.clone(),
+                by: entry.file.clone(),
+                claimant: file.to_owned(),
+            });
+        }
+        Ok(Arc::clone(&entry.record))
+    }
+
+    /// Launches under way.
+    fn loading(&self) -> usize {
+        let loading = |entry: &&Entry| entry.record.state() == State::Loading;
+        self.plugins().values().filter(loading).count()
     }
 
     async fn launch(
         self: &Arc<Self>,
-        package: &Arc<Package>,
-        grants: Grants,
-        record: &Arc<Record>,
-    ) -> Result<Arc<Worker>, LoadError> {
-        let id = &package.manifest.id;
-        let failed = |source: LaunchError| LoadError::Launch {
-            plugin: id.clone(),
-            source,
+        package: &Package,
+        plugin: &Arc<Plugin>,
+    ) -> Result<(Arc<Worker>, Lease), LoadError> {
+        let id = plugin.id();
+        let failed = |source: LaunchError| match TooFewFds::behind(&source) {
+            Some(source) => LoadError::Fds {
+                plugin: id.clone(),
+                source,
+            },
+            None => LoadError::Launch {
+                plugin: id.clone(),
+                source,
+            },
         };
         let setup = |source| {
             failed(LaunchError::Setup {
@@ -187,66 +223,83 @@ impl Shared {
             })
         };
         let key = package.image_key().map_err(setup)?;
+        let lease = self.lease(key);
+        let lease = lease.ok_or_else(|| LoadError::NoUid(id.clone()))?;
         let files = package.files().map_err(setup)?;
         let made = self.launcher.image(key, files).await;
-        made.map_err(|error: LauncherError| failed(error.into()))?;
-        let uid = self.uids().as_mut().and_then(crate::uids::Uids::take);
-        let uid = uid.ok_or_else(|| LoadError::NoUid(id.clone()))?;
+        made.map_err(|error| failed(error.into()))?;
         let number = self.launches.fetch_add(1, Ordering::Relaxed);
         let name = format!("{id}.{number}");
-        let policy = confinement(&grants);
-        let plan = Plan::resolve(&policy, name, Ids::Mapped(uid), key, self.filter.clone());
-        let plugin = Arc::new(Plugin::new(
-            package.manifest.clone(),
-            grants,
-            Arc::clone(record),
-        ));
-        self.replace(package, key);
+        let ids = Ids::Mapped(lease.uid);
+        let policy = confinement(&plugin.grants);
         let (file, preload) = package.paths();
-        let launcher = self.launcher.clone();
-        let profile = Arc::clone(&self.profile);
-        let times = Times {
-            load: self.policy.load_deadline.as_duration(),
-            grace: self.policy.call_grace.as_duration(),
-        };
         let request = Request {
-            plugin,
-            launcher,
-            plan,
-            profile,
-            times,
+            plugin: Arc::clone(plugin),
+            launcher: self.launcher.clone(),
+            plan: Plan::resolve(&policy, name, ids, key, self.filter.clone()),
+            profile: Arc::clone(&self.profile),
+            times: Times {
+                load: self.policy.load_deadline.as_duration(),
+                grace: self.policy.call_grace.as_duration(),
+            },
             file,
             preload,
         };
-        let result = launch(request).await;
-        match &result {
-            Ok(worker) => self.give_back_at_end(uid, worker),
-            Err(_) => self.give_back(uid),
-        }
-        result.map_err(failed)
+        let worker = launch(request).await.map_err(failed)?;
+        Ok((worker, lease))
     }
 
     /// This package is the plugin's now; the image of another one before it has no use.
-    fn replace(&self, package: &Arc<Package>, key: ImageKey) {
+    fn replace(&self, package: &Arc<Package>) {
         let mut plugins = self.plugins();
         let Some(entry) = plugins.get_mut(&package.manifest.id) else {
             return;
         };
         let before = std::mem::replace(&mut entry.package, Arc::clone(package));
-        let stale = before.image_key().ok().filter(|before| *before != key);
-        if let Some(stale) = stale {
-            self.launcher.evict(stale);
+        if before.sealed.digest() != package.sealed.digest()
+            && let Ok(stale) = before.image_key()
+        {
+            self.discard(stale);
         }
     }
 
-    /// Registers a worker, and forgets it when it ends.
-    fn follow(self: &Arc<Self>, id: &PluginId, worker: Arc<Worker>) {
-        if let Some(entry) = self.plugins().get_mut(id) {
-            entry.worker = Some(Arc::clone(&worker));
+    /// Lets calls through to a worker. If its plugin isn't wanted any more, or it ended
+    /// already, nothing is left of it when this returns.
+    async fn admit(
+        self: &Arc<Self>,
+        plugin: &Plugin,
+        worker: &Arc<Worker>,
+        lease: Lease,
+    ) -> Result<PluginId, LoadError> {
+        let id = plugin.id();
+        let refused = {
+            let mut plugins = self.plugins();
+            // While the registry is locked nobody sees an active plugin without its worker.
+            let action = plugin.news(Event::Loaded);
+            if action.is_none()
+                && let Some(entry) = plugins.get_mut(id)
+            {
+                entry.worker = Some(Arc::clone(worker));
+            }
+            action == Some(Action::Kill)
+        };
+        self.follow(id, worker, lease);
+        if !refused {
+            return Ok(id.clone());
         }
-        let (shared, id) = (Arc::downgrade(self), id.clone());
+        worker.kill(Ending::Unloaded);
+        Err(LoadError::Launch {
+            plugin: id.clone(),
+            source: LaunchError::Ended(worker.ended().await),
+        })
+    }
+
+    /// Forgets a worker when it ends, and gives back what it had.
+    fn follow(self: &Arc<Self>, id: &PluginId, worker: &Arc<Worker>, lease: Lease) {
+        let (shared, id, worker) = (Arc::downgrade(self), id.clone(), Arc::clone(worker));
         tokio::spawn(async move {
             worker.ended().await;
+            drop(lease);
             let Some(shared) = shared.upgrade() else {
                 return;
             };
@@ -254,30 +307,29 @@ impl Shared {
             let Some(entry) = plugins.get_mut(&id) else {
                 return;
             };
-            if entry
-                .worker
-                .as_ref()
-                .is_some_and(|current| Arc::ptr_eq(current, &worker))
-            {
+            let current = entry.worker.as_ref();
+            if current.is_some_and(|current| Arc::ptr_eq(current, &worker)) {
                 entry.worker = None;
             }
         });
     }
+}
 
-    fn give_back_at_end(self: &Arc<Self>, uid: u32, worker: &Arc<Worker>) {
-        let (shared, worker) = (Arc::downgrade(self), Arc::clone(worker));
-        tokio::spawn(async move {
-            worker.ended().await;
-            if let Some(shared) = shared.upgrade() {
-                shared.give_back(uid);
-            }
-        });
-    }
-
-    fn give_back(&self, uid: u32) {
-        if let Some(uids) = self.uids().as_mut() {
-            uids.give_back(uid);
-        }
+/// What the plugin's state says of a load that failed.
+fn failure(error: &LoadError) -> Failure {
+    match error {
+        LoadError::Launch {
+            source: LaunchError::Ended(ending),
+            ..
+        } => Failure::Ended {
+            ending: ending.clone(),
+        },
+        LoadError::Launch { source, .. } => Failure::Load {
+            detail: source.to_string(),
+        },
+        other => Failure::Load {
+            detail: other.to_string(),
+        },
     }
 }
 

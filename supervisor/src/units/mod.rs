@@ -138,12 +138,12 @@ pub enum UnitError {
         example: &'static str,
     },
     /// What follows the number isn't a unit of this quantity.
-    #[error("{text:?} has an unknown unit, write it like {example}")]
+    #[error("{text:?} has an unknown unit, known are: {known}")]
     UnknownUnit {
         /// What was given.
         text: String,
-        /// A valid value.
-        example: &'static str,
+        /// The units of this quantity.
+        known: &'static str,
     },
     /// The value has a fraction of the smallest unit, or more than three decimals.
     #[error("{text:?} is not a whole number of {smallest}")]
@@ -201,7 +201,7 @@ impl FromStr for Count {
             }),
             (_, false) => Err(UnitError::UnknownUnit {
                 text: text.into(),
-                example: "32",
+                known: "none",
             }),
             _ => whole
                 .parse()
@@ -238,7 +238,7 @@ impl FromStr for Percent {
                 .map_err(|_| UnitError::TooLarge { text: text.into() }),
             _ => Err(UnitError::UnknownUnit {
                 text: text.into(),
-                example: EXAMPLE,
+                known: "%",
             }),
         }
     }
@@ -291,6 +291,8 @@ mod tests {
             ("250ms", 250_000),
             ("1s", 1_000_000),
             ("7us", 7),
+            ("5m", 300_000_000),
+            ("5min", 300_000_000),
             ("2h", 7_200_000_000),
             ("1.5s", 1_500_000),
         ] {
@@ -312,15 +314,15 @@ mod tests {
             ("64", "\"64\" has no unit, write it like \"64MiB\""),
             (
                 "64mb",
-                "\"64mb\" has an unknown unit, write it like \"64MiB\"",
+                "\"64mb\" has an unknown unit, known are: B, kB, KiB, MB, MiB, GB, GiB, TB, TiB",
             ),
             (
                 "64  MB",
-                "\"64  MB\" has an unknown unit, write it like \"64MiB\"",
+                "\"64  MB\" has an unknown unit, known are: B, kB, KiB, MB, MiB, GB, GiB, TB, TiB",
             ),
             (
                 "64MB ",
-                "\"64MB \" has an unknown unit, write it like \"64MiB\"",
+                "\"64MB \" has an unknown unit, known are: B, kB, KiB, MB, MiB, GB, GiB, TB, TiB",
             ),
             ("0.5B", "\"0.5B\" is not a whole number of bytes"),
             ("1.MB", "\"1.MB\" is not a whole number of bytes"),

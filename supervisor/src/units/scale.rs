@@ -7,6 +7,8 @@ use super::UnitError;
 /// The units of one quantity, largest first. A unit's first name is the one printed.
 pub(super) struct Scale {
     units: &'static [(&'static [&'static str], u64)],
+    /// The units, for a message.
+    known: &'static str,
     smallest: &'static str,
     example: &'static str,
 }
@@ -23,6 +25,7 @@ pub(super) const SIZES: Scale = Scale {
         (&["kB"], 1_000),
         (&["B"], 1),
     ],
+    known: "B, kB, KiB, MB, MiB, GB, GiB, TB, TiB",
     smallest: "bytes",
     example: "\"64MiB\"",
 };
@@ -30,11 +33,12 @@ pub(super) const SIZES: Scale = Scale {
 pub(super) const TIMES: Scale = Scale {
     units: &[
         (&["h"], 3_600_000_000),
-        (&["min"], 60_000_000),
+        (&["min", "m"], 60_000_000),
         (&["s"], 1_000_000),
         (&["ms"], 1_000),
         (&["us"], 1),
     ],
+    known: "us, ms, s, min, m, h",
     smallest: "microseconds",
     example: "\"250ms\"",
 };
@@ -92,7 +96,7 @@ impl Scale {
             .map(|&(_, size)| size)
             .ok_or_else(|| UnitError::UnknownUnit {
                 text: text.into(),
-                example: self.example,
+                known: self.known,
             })
     }
 

@@ -11,22 +11,27 @@ use super::Worker;
 use crate::ending::Ending;
 use crate::violations::Kind;
 
+/// Calls answered before the other tasks have their turn.
+const BATCH: usize = 64;
+
 /// Answers notifications until no process is left under the filter.
 ///
 /// If this task ends early the listener closes, and the kernel then refuses every
 /// further call of the kind: nothing passes unseen.
 pub(super) async fn answer(worker: Arc<Worker>, listener: Listener, ready: AsyncFd<OwnedFd>) {
     while let Ok(mut ready) = ready.readable().await {
-        loop {
+        // A bounded batch: a flood of one plugin's calls mustn't starve the others' tasks.
+        for _ in 0..BATCH {
             match listener.receive() {
                 Ok(Some(call)) => worker.decide(&listener, &call),
                 Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    break;
+                }
                 Err(_) => return,
             }
         }
-        ready.clear_ready();
-        // A flood of one plugin's calls mustn't starve the others' tasks.
         tokio::task::yield_now().await;
     }
 }

@@ -65,12 +65,13 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
     } else {
         request.times.load
     };
-    let started = Instant::now();
+    let plugin = Arc::clone(&request.plugin);
+    let end = Instant::now() + limit;
     let mut timeline = Timeline {
         asked: now(),
         ..Timeline::default()
     };
-    let (channels, theirs) = channels(&request.plan)?;
+    let (channels, theirs) = channels(&request)?;
     let mut launched = request
         .launcher
         .launch(request.plan.clone(), theirs)
@@ -80,8 +81,7 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
     let (file, preload) = (request.file.clone(), request.preload.clone());
     let gone = std::mem::replace(&mut launched.gone, oneshot::channel().1);
     let confined = confined(request, channels, launched, &mut timeline);
-    let confined = tokio::time::timeout(limit, confined).await;
-    let (worker, sockets) = match confined.unwrap_or(Err(LaunchError::Deadline(limit))) {
+    let (worker, tasks) = match wanted(&plugin, end, limit, confined).await {
         Ok(parts) => parts,
         Err(error) => {
             launcher.kill(id);
@@ -89,15 +89,9 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
             return Err(error);
         }
     };
-    if let Err(error) = start_tasks(&worker, sockets, gone) {
-        launcher.kill(id);
-        return Err(error);
-    }
-    let remaining = limit.saturating_sub(started.elapsed());
+    tasks.start(&worker, gone);
     let loading = load_and_create(&worker, &file, &preload, &mut timeline);
-    let loaded = tokio::time::timeout(remaining, loading).await;
-    let result = loaded.unwrap_or(Err(LaunchError::Deadline(limit)));
-    if let Err(error) = result {
+    if let Err(error) = wanted(&plugin, end, limit, loading).await {
         return Err(failed(&worker, error).await);
     }
     worker.serving.store(true, Ordering::Release);
@@ -105,9 +99,30 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
     Ok(worker)
 }
 
+/// Gives up a step of the launch when it takes too long, or when its plugin isn't to be
+/// loaded any more.
+async fn wanted<T>(
+    plugin: &Plugin,
+    end: Instant,
+    limit: Duration,
+    step: impl Future<Output = Result<T, LaunchError>>,
+) -> Result<T, LaunchError> {
+    tokio::select! {
+        biased;
+        result = step => result,
+        () = plugin.record.not_loading() => Err(LaunchError::Ended(Ending::Unloaded)),
+        () = tokio::time::sleep_until(end.into()) => Err(LaunchError::Deadline(limit)),
+    }
+}
+
 /// Ends a worker whose plugin didn't come up, and waits until nothing of it is left.
 async fn failed(worker: &Worker, error: LaunchError) -> LaunchError {
     match error {
+        // Unless it was unmounted: the first reason counts.
+        LaunchError::Ended(Ending::Unloaded) => {
+            worker.kill(Ending::Unloaded);
+            LaunchError::Ended(worker.ended().await)
+        }
         // How it ended is known once it is buried.
         LaunchError::Ended(_) => LaunchError::Ended(worker.ended().await),
         error => {
@@ -124,7 +139,7 @@ async fn failed(worker: &Worker, error: LaunchError) -> LaunchError {
 }
 
 /// Socket and pipes: our ends, and socket, stdout and stderr for the worker.
-fn channels(plan: &Plan) -> Result<(Channels, [OwnedFd; 3]), LaunchError> {
+fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> {
     let (socket, ipc) = setup(
         "socket",
         socketpair(
@@ -139,8 +154,12 @@ fn channels(plan: &Plan) -> Result<(Channels, [OwnedFd; 3]), LaunchError> {
     setup("socket", rustix::io::ioctl_fionbio(&socket, true))?;
     let (stdout, stdout_write) = setup("stdout", pipe_with(PipeFlags::CLOEXEC))?;
     let (stderr, stderr_write) = setup("stderr", pipe_with(PipeFlags::CLOEXEC))?;
+    let plan = &request.plan;
     let expected = Expected {
         ids: plan.ids,
+        filters_inherited: request.launcher.inherited_filters(),
+        rlimits: plan.lockdown.rlimits.clone(),
+        tmp: plan.tmp.is_some(),
         ipc: setup("socket", inode(&ipc))?,
         stdout: setup("stdout", inode(&stdout_write))?,
         stderr: setup("stderr", inode(&stderr_write))?,
@@ -156,47 +175,41 @@ fn channels(plan: &Plan) -> Result<(Channels, [OwnedFd; 3]), LaunchError> {
     ))
 }
 
-/// What the tasks of an attested worker need.
-struct Sockets {
-    socket: AsyncFd<OwnedFd>,
-    decoder: WorkerDecoder,
-    listener: Option<OwnedFd>,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    report: OwnedFd,
-}
-
-/// Waits until the worker is locked down, and attests it. It waits for our word now.
+/// Waits until the worker is locked down, and attests it. It waits for our word now; all
+/// that can fail on the way to its tasks is done.
 async fn confined(
     request: Request,
     channels: Channels,
-    launched: Launched,
+    mut launched: Launched,
     timeline: &mut Timeline,
-) -> Result<(Arc<Worker>, Sockets), LaunchError> {
-    let Channels {
-        socket,
-        stdout,
-        stderr,
-        expected,
-    } = channels;
+) -> Result<(Arc<Worker>, Tasks), LaunchError> {
     let interest = Interest::READABLE | Interest::WRITABLE;
-    let own = setup("socket", socket.try_clone())?;
-    let socket = setup("socket", register(socket, interest))?;
+    let own = setup("socket", channels.socket.try_clone())?;
+    let socket = setup("socket", register(channels.socket, interest))?;
     let mut decoder = WorkerDecoder::new();
     let Ready { listener, pidfd } = ready(&socket, &mut decoder).await?;
     timeline.ready = now();
     // From here no fd that it sends reaches us, where the kernel can refuse them.
-    let refused = socket::pass_rights(&own, false).is_ok();
+    let refused = setup("socket", socket::refuse_fds(&own))?;
     setup("socket", socket::pass_sender(&own, false))?;
-    let mut report = attest(pidfd.as_fd(), launched.init.as_fd(), &expected)?;
+    let mut report = attest(pidfd.as_fd(), launched.init.as_fd(), &channels.expected)?;
+    add_limits(&mut report, &launched.applied, &request.plan)?;
+    add_passed_fds(&mut report, refused);
     timeline.attested = now();
-    let probe = Probe::open(&launched.directories, launched.groups).map_err(|error| {
-        LaunchError::Setup {
-            what: "cgroup watch",
-            source: io::Error::other(error),
-        }
-    })?;
-    extend(&mut report, &request.plan, &launched.applied, refused);
+    let tasks = Tasks {
+        socket,
+        decoder,
+        exit: readable("pidfd", pidfd.try_clone())?,
+        output: [
+            (Source::Stdout, reader(channels.stdout)?),
+            (Source::Stderr, reader(channels.stderr)?),
+        ],
+        denials: listener.map(notifications).transpose()?,
+        report: launched.report,
+    };
+    let groups = std::mem::take(&mut launched.groups);
+    let probe = Probe::open(&launched.directories, groups).map_err(io::Error::other);
+    let probe = setup("cgroup watch", probe)?;
     let pid = sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
     let worker = Worker {
         plugin: request.plugin,
@@ -220,22 +233,58 @@ async fn confined(
         stages: launched.stages,
         timeline: OnceLock::new(),
     };
-    let report = launched.report;
-    Ok((
-        Arc::new(worker),
-        Sockets {
-            socket,
-            decoder,
-            listener,
-            stdout,
-            stderr,
-            report,
-        },
-    ))
+    Ok((Arc::new(worker), tasks))
 }
 
-/// Limits that were read back by the launcher, and what the socket refuses.
-fn extend(report: &mut Report, plan: &Plan, applied: &Applied, fds_refused: bool) {
+/// The tasks of an attested worker, with all that they need, to be started.
+struct Tasks {
+    socket: AsyncFd<OwnedFd>,
+    decoder: WorkerDecoder,
+    exit: AsyncFd<OwnedFd>,
+    output: [(Source, Receiver); 2],
+    denials: Option<(Listener, AsyncFd<OwnedFd>)>,
+    report: OwnedFd,
+}
+
+impl Tasks {
+    fn start(self, worker: &Arc<Worker>, gone: oneshot::Receiver<Option<Events>>) {
+        let read =
+            |(source, pipe)| tokio::spawn(super::output::read(Arc::clone(worker), pipe, source));
+        let output = self.output.map(read).into();
+        if let Some((listener, ready)) = self.denials {
+            tokio::spawn(denials::answer(Arc::clone(worker), listener, ready));
+        }
+        tokio::spawn(limits::watch(Arc::clone(worker)));
+        let io = Io {
+            socket: self.socket,
+            decoder: self.decoder,
+            exit: self.exit,
+            report: self.report,
+            gone,
+            output,
+        };
+        tokio::spawn(serve(Arc::clone(worker), io));
+    }
+}
+
+fn reader(pipe: OwnedFd) -> Result<Receiver, LaunchError> {
+    setup("output", Receiver::from_owned_fd(pipe))
+}
+
+fn notifications(listener: OwnedFd) -> Result<(Listener, AsyncFd<OwnedFd>), LaunchError> {
+    let ready = readable("listener", listener.try_clone())?;
+    Ok((setup("listener", Listener::new(listener))?, ready))
+}
+
+fn readable(what: &'static str, fd: io::Result<OwnedFd>) -> Result<AsyncFd<OwnedFd>, LaunchError> {
+    setup(what, fd.and_then(|fd| register(fd, Interest::READABLE)))
+}
+
+/// Limits as the launcher read them back, which must be the plan's.
+fn add_limits(report: &mut Report, applied: &Applied, plan: &Plan) -> Result<(), AttestError> {
+    if !off(Weakened::Memory) && !off(Weakened::Pids) {
+        applied.verify(&plan.cgroup)?;
+    }
     let value = format!(
         "memory {} MiB, tasks {}, cpu {}/{} us",
         applied.memory_max >> 20,
@@ -243,61 +292,17 @@ fn extend(report: &mut Report, plan: &Plan, applied: &Applied, fds_refused: bool
         applied.cpu_max.quota_us,
         applied.cpu_max.period_us
     );
-    debug_assert!(applied.verify(&plan.cgroup).is_ok() || cfg!(feature = "weaken"));
     report.add(Control::Cgroup, Enforcement::Enforced, value);
-    let (enforcement, value) = if fds_refused {
-        (Enforcement::Enforced, "refused by the kernel")
-    } else {
-        (
-            Enforcement::Degraded,
-            "closed on receipt: this kernel has no SO_PASSRIGHTS (Linux 6.16)",
-        )
-    };
-    report.add(Control::PassedFds, enforcement, value);
+    Ok(())
 }
 
-fn start_tasks(
-    worker: &Arc<Worker>,
-    sockets: Sockets,
-    gone: oneshot::Receiver<Option<Events>>,
-) -> Result<(), LaunchError> {
-    let exit = setup("pidfd", worker.pidfd.try_clone())?;
-    let exit = setup("pidfd", register(exit, Interest::READABLE))?;
-    let mut output = Vec::new();
-    for (pipe, source) in [
-        (sockets.stdout, Source::Stdout),
-        (sockets.stderr, Source::Stderr),
-    ] {
-        let pipe = setup("output", Receiver::from_owned_fd(pipe))?;
-        output.push(tokio::spawn(super::output::read(
-            Arc::clone(worker),
-            pipe,
-            source,
-        )));
-    }
-    if let Some(listener) = sockets.listener {
-        let ready = setup("listener", listener.try_clone())?;
-        let ready = setup("listener", register(ready, Interest::READABLE))?;
-        let listener = setup("listener", Listener::new(listener))?;
-        tokio::spawn(denials::answer(Arc::clone(worker), listener, ready));
-    }
-    tokio::spawn(limits::watch(Arc::clone(worker)));
-    let Sockets {
-        socket,
-        decoder,
-        report,
-        ..
-    } = sockets;
-    tokio::spawn(serve(
-        Arc::clone(worker),
-        Io {
-            socket,
-            decoder,
-            exit,
-            report,
-            gone,
-            output,
-        },
-    ));
-    Ok(())
+fn add_passed_fds(report: &mut Report, refused: bool) {
+    let (enforcement, value) = match refused {
+        true => (Enforcement::Enforced, "refused by the kernel"),
+        false => (
+            Enforcement::Degraded,
+            "closed on receipt: this kernel has no SO_PASSRIGHTS (Linux 6.16)",
+        ),
+    };
+    report.add(Control::PassedFds, enforcement, value);
 }

@@ -28,19 +28,24 @@ pub(super) struct Above {
     due: Option<Instant>,
 }
 
-/// CPU time of the calls in flight. With one call its own; with several only their sum
-/// can be told, and the sum of their limits is enforced.
+/// CPU time of the calls in flight, and of what runs between them. With one call its own;
+/// with several only their sum can be told, and the sum of their limits is enforced.
 #[derive(Debug, Default)]
 pub(super) struct CpuMeter {
     started: HashMap<u64, Duration>,
     since: Duration,
     calls: u32,
     told: bool,
+    /// The clock when the last call ended: from then on nobody asked it to work.
+    idle: Duration,
+    /// Taken between calls since the last audit.
+    background: Duration,
 }
 
 impl CpuMeter {
     pub(super) fn begin(&mut self, call: u64, now: Duration) {
         if self.started.is_empty() {
+            self.background += now.saturating_sub(self.idle);
             (self.since, self.calls, self.told) = (now, 0, false);
         }
         self.calls += 1;
@@ -48,13 +53,24 @@ impl CpuMeter {
     }
 
     /// The call's share, if it was the only one.
-    pub(super) fn end(&mut self, call: u64, now: Duration) -> Option<Duration> {
+    fn end(&mut self, call: u64, now: Option<Duration>) -> Option<Duration> {
         let started = self.started.remove(&call)?;
+        let now = now?;
+        self.idle = now;
         (self.calls == 1).then(|| now.saturating_sub(started))
     }
 
     fn used(&self, now: Duration) -> Option<Duration> {
         (!self.started.is_empty()).then(|| now.saturating_sub(self.since))
+    }
+
+    /// What ran between calls since this was asked last.
+    fn take_background(&mut self, now: Duration) -> Duration {
+        if self.started.is_empty() {
+            self.background += now.saturating_sub(self.idle);
+            self.idle = now;
+        }
+        std::mem::take(&mut self.background)
     }
 }
 
@@ -94,9 +110,19 @@ impl Worker {
         for (name, used) in rows {
             self.audit_limit(name, used);
         }
+        self.audit_background();
         self.audit_events();
         self.plugin.record.set_usage(reading);
         Some(reading)
+    }
+
+    /// Work that no call asked for gets what one call gets, between two polls.
+    fn audit_background(&self) {
+        let Some(now) = self.cpu_time() else { return };
+        let taken = lock(&self.cpu).take_background(now);
+        if taken > self.plugin.grants.limits.cpu.declared().as_duration() {
+            self.overstep(LimitName::Cpu, Tier::Declared, amount(taken));
+        }
     }
 
     /// Counts an overstep once, until usage was below the limit again.
@@ -181,8 +207,9 @@ impl Worker {
     /// When CPU time has to be looked at next: no earlier can the calls in flight have
     /// used up their limit, on the cores that the worker may use.
     pub(super) fn next_cpu_check(&self, now: Instant) -> Option<Instant> {
+        let clock = self.cpu_time()?;
         let meter = lock(&self.cpu);
-        let used = meter.used(self.cpu_time())?;
+        let used = meter.used(clock)?;
         let limit = self.plugin.grants.limits.cpu;
         let tier = if meter.told {
             limit.hard()
@@ -197,9 +224,10 @@ impl Worker {
     pub(super) fn check_cpu(&self) {
         let limit = self.plugin.grants.limits.cpu;
         let (declared, hard) = (limit.declared().raw(), limit.hard().raw());
+        let Some(clock) = self.cpu_time() else { return };
         let (used, calls, tell) = {
             let mut meter = lock(&self.cpu);
-            let Some(used) = meter.used(self.cpu_time()) else {
+            let Some(used) = meter.used(clock) else {
                 return;
             };
             let calls = meter.calls.max(1);
@@ -211,15 +239,17 @@ impl Worker {
             self.overstep(LimitName::Cpu, Tier::Declared, amount(used));
         }
         if used >= Duration::from_micros(hard) * calls {
-            self.overstep(LimitName::Cpu, Tier::Hard, amount(used));
-            self.kill(Ending::Cpu { used });
+            if self.kill(Ending::Cpu { used }) {
+                self.overstep(LimitName::Cpu, Tier::Hard, amount(used));
+            }
         }
     }
 
     /// A call was answered: its CPU time counts now, whatever the timers saw of it.
     pub(super) fn account_cpu(&self, call: u64) {
         let told = lock(&self.cpu).told;
-        let Some(used) = lock(&self.cpu).end(call, self.cpu_time()) else {
+        let clock = self.cpu_time();
+        let Some(used) = lock(&self.cpu).end(call, clock) else {
             return;
         };
         let declared = self.plugin.grants.limits.cpu.declared().as_duration();

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use ipc_proto::message::ToWorker;
 use nix::time::ClockId;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::cgroup::Probe;
 use sandbox::launch::Stage;
 use sandbox::report::Report;
@@ -86,7 +87,9 @@ impl Worker {
     ) -> Result<(u64, oneshot::Receiver<Result<Reply, Unanswered>>), OpenError> {
         let now = Instant::now();
         let opened = lock(&self.mux).open(message, deadline, now)?;
-        lock(&self.cpu).begin(opened.0, self.cpu_time());
+        if let Some(now) = self.cpu_time() {
+            lock(&self.cpu).begin(opened.0, now);
+        }
         self.flush();
         // The I/O task may sleep beyond the new deadline.
         self.wake.notify_one();
@@ -95,7 +98,7 @@ impl Worker {
 
     /// Gives a call up; its late answer will be ignored.
     pub(crate) fn cancel(&self, call: u64) {
-        lock(&self.mux).cancel(call);
+        lock(&self.mux).cancel(call, Instant::now());
         self.flush();
         self.wake.notify_one();
     }
@@ -110,13 +113,24 @@ impl Worker {
         self.ended().await;
     }
 
-    /// Kills every process of it, now; the first reason counts.
-    pub(crate) fn kill(&self, cause: Ending) {
-        lock(&self.cause).get_or_insert(cause);
+    /// Kills every process of it, now. The first reason counts, and is told by `true`.
+    pub(crate) fn kill(&self, cause: Ending) -> bool {
+        let first = {
+            let mut kept = lock(&self.cause);
+            let first = kept.is_none();
+            kept.get_or_insert(cause);
+            first
+        };
         // Init's death ends the pid namespace at once; the launcher makes sure and cleans
         // up. Where we may not signal init, the launcher may.
         let _ = rustix::process::pidfd_send_signal(&self.init, rustix::process::Signal::KILL);
         self.launcher.kill(self.launch_id);
+        first
+    }
+
+    /// Why it was killed, if it was.
+    fn cause(&self) -> Option<Ending> {
+        lock(&self.cause).clone()
     }
 
     /// Waits until every process is gone.
@@ -209,13 +223,15 @@ impl Worker {
         }
     }
 
-    /// CPU time of the process so far, by its clock (clock_getcpuclockid(3)).
-    fn cpu_time(&self) -> Duration {
+    /// CPU time of the process so far, by its clock (clock_getcpuclockid(3)). The clock is
+    /// found by pid: void once the pidfd says that the process has ended.
+    fn cpu_time(&self) -> Option<Duration> {
         let pid = nix::unistd::Pid::from_raw(self.pid as i32);
-        let clock = ClockId::pid_cpu_clock_id(pid);
-        clock
-            .and_then(ClockId::now)
-            .map(Duration::from)
-            .unwrap_or_default()
+        let time = ClockId::pid_cpu_clock_id(pid).and_then(ClockId::now).ok()?;
+        let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        match poll(&mut ended, Some(&Timespec::default())) {
+            Ok(0) => Some(Duration::from(time)),
+            _ => None,
+        }
     }
 }

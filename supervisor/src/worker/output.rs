@@ -8,39 +8,47 @@ use tokio::net::unix::pipe::Receiver;
 
 use super::Worker;
 use crate::limits::{LimitName, Quantity};
-use crate::output::{Source, Splitter};
+use crate::output::{Charge, Source, Splitter, escape_line};
 use crate::units::ByteSize;
-use crate::violations::Tier;
 
-/// Reads one stream to its end. Beyond the budget it still reads, so that the plugin
-/// isn't blocked by us, and keeps nothing.
+/// Reads one stream to its end. Beyond the budget it rests until the next minute: the
+/// plugin then waits at a full pipe, at its own cost.
 pub(super) async fn read(worker: Arc<Worker>, mut pipe: Receiver, source: Source) {
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-        if worker.charge_log(count as u64) {
+        let charge = worker.charge_log(count as u64 + ENTRY);
+        if charge.allowed {
             splitter.push(&buffer[..count], |text| {
-                worker.plugin.record.print(source, text)
+                worker.plugin.record.print(source, text);
             });
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep_until(charge.renewed.into()).await;
         }
-        tokio::task::yield_now().await;
     }
     if let Some(text) = splitter.finish() {
         worker.plugin.record.print(source, text);
     }
 }
 
+/// What an entry of the log costs beside its text: empty ones aren't free.
+const ENTRY: u64 = 32;
+
 impl Worker {
-    /// Takes bytes from the log budget; `false` when they may not be kept.
-    pub(super) fn charge_log(&self, bytes: u64) -> bool {
-        let charge = self.plugin.charge_log(bytes, Instant::now());
-        if let Some(used) = charge.overstep {
-            self.overstep(
-                LimitName::Log,
-                Tier::Declared,
-                ByteSize::bytes(used).amount(),
-            );
+    /// Takes a log record, if the budget allows it.
+    pub(super) fn log(&self, text: &str) {
+        if self.charge_log(text.len() as u64 + ENTRY).allowed {
+            let text = escape_line(text.as_bytes());
+            self.plugin.record.print(Source::Log, text);
         }
-        charge.allowed
+    }
+
+    fn charge_log(&self, bytes: u64) -> Charge {
+        let charge = self.plugin.charge_log(bytes, Instant::now());
+        if let Some((tier, used)) = charge.overstep {
+            self.overstep(LimitName::Log, tier, ByteSize::bytes(used).amount());
+        }
+        charge
     }
 }

@@ -11,8 +11,8 @@ use sandbox::cgroup::Events;
 use sandbox::sys::pidfd::exit_status;
 use sandbox::sys::socket::receive;
 use sandbox::weaken::{Weakened, off};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::{Interest, Ready};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -22,9 +22,9 @@ use crate::ending::{Ending, from_report};
 use crate::host::HostAnswer;
 use crate::limits::{LimitName, Quantity};
 use crate::mux::{Incoming, WorkerDecoder};
-use crate::output::{Source, escape};
+use crate::output::escape;
 use crate::units::Count;
-use crate::violations::{Kind, Tier};
+use crate::violations::Kind;
 
 /// What only the I/O task uses.
 pub(super) struct Io {
@@ -37,50 +37,45 @@ pub(super) struct Io {
     pub(super) output: Vec<JoinHandle<()>>,
 }
 
+/// How long the readers of its output may take once it is gone.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long the launcher may take to bury a worker that has ended.
 const BURIAL: Duration = Duration::from_secs(5);
 
-/// Serves the connection until the worker ends.
+/// Serves the connection until the worker ends, or has to.
 pub(super) async fn serve(worker: Arc<Worker>, mut io: Io) {
-    loop {
-        let now = Instant::now();
-        let timer = worker.next_timer(now);
+    while worker.cause().is_none() {
+        let timer = worker.next_timer(Instant::now());
         let mut interest = Interest::READABLE;
         if !lock(&worker.mux).unsent().is_empty() {
             interest |= Interest::WRITABLE;
         }
-        tokio::select! {
+        let turn = tokio::select! {
             biased;
             _ = io.exit.readable() => break,
-            () = sleep_until(timer) => worker.tick(Instant::now()),
-            () = worker.wake.notified() => {}
-            ready = io.socket.ready(interest) => {
-                let Ok(mut ready) = ready else { break };
-                if ready.ready().is_writable() {
-                    worker.flush();
-                    if !lock(&worker.mux).unsent().is_empty() {
-                        ready.clear_ready_matching(tokio::io::Ready::WRITABLE);
-                    }
-                }
-                match worker.read(&mut io.decoder) {
-                    Ok(true) => {}
-                    Ok(false) => ready.clear_ready_matching(tokio::io::Ready::READABLE),
-                    // Its end of the socket is closed: it ends, or it is of no use.
-                    Err(End::Closed) => {
-                        ready.clear_ready_matching(tokio::io::Ready::READABLE);
-                        worker.kill_closed(&io).await;
-                        break;
-                    }
-                    Err(End::Protocol(what)) => {
-                        worker.protocol(what);
-                        break;
-                    }
-                }
+            () = sleep_until(timer) => {
+                // What has come already isn't late.
+                let read = worker.read(&mut io.decoder);
+                worker.tick(Instant::now());
+                read
             }
+            () = worker.wake.notified() => continue,
+            ready = io.socket.ready(interest) => match ready {
+                Ok(mut ready) => worker.transfer(&mut io.decoder, &mut ready),
+                Err(_) => break,
+            },
+        };
+        match turn {
+            // Bytes may come without end, and awaiting their readiness yields to nobody.
+            Ok(_) => tokio::task::yield_now().await,
+            Err(End::Closed) => worker.closed(&io).await,
+            Err(End::Protocol(what)) => worker.protocol(&what),
         }
     }
-    // Answers that it gave before it ended still count.
-    while let Ok(true) = worker.read(&mut io.decoder) {}
+    if worker.cause().is_none() {
+        // Answers that it gave before it ended still count.
+        while let Ok(true) = worker.read(&mut io.decoder) {}
+    }
     worker.bury(io).await;
 }
 
@@ -116,10 +111,30 @@ impl Worker {
         self.flush();
         if let Some(call) = overdue.stuck {
             let violation = self.plugin.record.violation(Kind::Deadline).during([call]);
-            self.kill(Ending::Deadline { call });
-            self.violate(violation);
+            if self.kill(Ending::Deadline { call }) {
+                self.violate(violation);
+            }
         }
         self.check_cpu();
+    }
+
+    /// Writes and reads as far as the socket is ready.
+    fn transfer(
+        &self,
+        decoder: &mut WorkerDecoder,
+        ready: &mut AsyncFdReadyGuard<'_, OwnedFd>,
+    ) -> Result<bool, End> {
+        if ready.ready().is_writable() {
+            self.flush();
+            if !lock(&self.mux).unsent().is_empty() {
+                ready.clear_ready_matching(Ready::WRITABLE);
+            }
+        }
+        let read = self.read(decoder);
+        if !matches!(read, Ok(true)) {
+            ready.clear_ready_matching(Ready::READABLE);
+        }
+        read
     }
 
     /// Reads once and handles every complete frame; `false` when nothing was there.
@@ -166,29 +181,30 @@ impl Worker {
                 }
             }
             Incoming::Log { text, .. } => {
-                if self.charge_log(text.len() as u64) {
-                    self.plugin
-                        .record
-                        .print(Source::Log, escape(text.as_bytes()));
+                if self.charge_message() {
+                    self.log(text);
                 }
             }
             Incoming::HostCall { call, seq, op } => self.host_call(*call, *seq, op),
         }
     }
 
-    fn host_call(&self, call: u64, seq: u32, op: &HostOp<'_>) {
+    /// Every message costs, whatever it carries; `false` beyond the hard limit.
+    fn charge_message(&self) -> bool {
         let charge = self.plugin.charge_message(Instant::now());
-        if let Some(used) = charge.overstep {
-            self.overstep(
-                LimitName::Messages,
-                Tier::Declared,
-                Count::new(used).amount(),
-            );
+        if let Some((tier, used)) = charge.overstep {
+            self.overstep(LimitName::Messages, tier, Count::new(used).amount());
         }
-        let answer = if charge.allowed {
-            self.plugin.record.host_call(op)
-        } else {
-            HostAnswer::DENIED
+        if charge.flood {
+            self.protocol("it floods the supervisor with messages");
+        }
+        charge.allowed
+    }
+
+    fn host_call(&self, call: u64, seq: u32, op: &HostOp<'_>) {
+        let answer = match self.charge_message() {
+            true => self.plugin.record.host_call(op),
+            false => HostAnswer::DENIED,
         };
         let reply = ToWorker::HostReply {
             seq,
@@ -197,23 +213,24 @@ impl Worker {
         };
         let posted = lock(&self.mux).post(&reply, call);
         if posted.is_err() {
-            self.protocol("it asks without reading the answers".into());
+            self.protocol("it asks without reading the answers");
         }
         self.flush();
     }
 
-    fn protocol(&self, what: String) {
+    fn protocol(&self, what: &str) {
         let what = escape(what.as_bytes());
-        self.kill(Ending::Protocol { what: what.clone() });
-        self.violate(self.violation(Kind::Protocol).seen(&what));
+        if self.kill(Ending::Protocol { what: what.clone() }) {
+            self.violate(self.violation(Kind::Protocol).seen(&what));
+        }
     }
 
-    /// The socket is closed. A worker that ends by itself does so now; one that lives on
-    /// without its socket is killed.
-    async fn kill_closed(&self, io: &Io) {
+    /// Its end of the socket is closed. A worker that ends by itself does so now; one that
+    /// lives on without its socket is killed.
+    async fn closed(&self, io: &Io) {
         let patience = Duration::from_millis(100);
         if timeout(patience, io.exit.readable()).await.is_err() {
-            self.protocol("it closed its socket and lives on".into());
+            self.protocol("it closed its socket and lives on");
         }
     }
 
@@ -234,9 +251,12 @@ impl Worker {
             let length = read(&io.report, &mut report).unwrap_or(0);
             from_report(&report[..length])
         });
-        // With every process gone both pipes end once they are read.
-        for reader in io.output {
-            timeout(BURIAL, reader).await.ok();
+        // With every process gone both pipes end once they are read. A reader that rests
+        // for want of budget has nothing to keep.
+        for mut reader in io.output {
+            if timeout(LAST_WORDS, &mut reader).await.is_err() {
+                reader.abort();
+            }
         }
         let cause = lock(&self.cause).take();
         let ending = cause.unwrap_or_else(|| Ending::classify(status, events));
@@ -244,7 +264,7 @@ impl Worker {
             let limit = self.plugin.grants.limits.heap.hard().amount();
             self.violate(self.violation(Kind::OomKill).measured(limit, limit));
         }
-        self.plugin.record.worker_ended(&ending);
+        self.plugin.worker_ended(&ending);
         self.ended.send_replace(Some(ending));
     }
 }

@@ -7,7 +7,7 @@ use cordon_supervisor::ending::Ending;
 use cordon_supervisor::lifecycle::{Failure, State};
 use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::output::Source;
-use cordon_supervisor::plugin::Event;
+use cordon_supervisor::plugin::Output;
 use cordon_supervisor::supervisor::Verdict;
 use cordon_supervisor::{Call, CallError, Supervisor};
 use cordon_tests::host::{call, eventually, load, status, supervisor};
@@ -178,7 +178,7 @@ async fn service_that_was_not_granted_is_denied() {
 async fn events_lines_and_logs_of_a_plugin_reach_the_host_escaped() {
     let supervisor = supervisor("").await;
     let probe = load(&supervisor, &fixture("probe")).await;
-    let mut events = supervisor.subscribe();
+    let mut output = supervisor.subscribe_output();
 
     call(&supervisor, &probe, "emit", "done=\x1b7")
         .await
@@ -196,7 +196,7 @@ async fn events_lines_and_logs_of_a_plugin_reach_the_host_escaped() {
     let line = |source| lines.iter().find(|line| line.source == source).unwrap();
     assert_eq!(line(Source::Log).text, "log \\u{1b}[31m\\nred");
     assert_eq!(line(Source::Stdout).text, "out \\u{1b}[2J");
-    let Ok(Event::Emitted { name, payload, .. }) = events.recv().await else {
+    let Ok(Output::Emitted { name, payload, .. }) = output.recv().await else {
         panic!("the event comes first")
     };
     assert_eq!((name.as_str(), &payload[..]), ("done", &b"\x1b7"[..]));

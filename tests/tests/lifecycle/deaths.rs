@@ -9,6 +9,7 @@ use cordon_supervisor::{Call, CallError, LoadError};
 use cordon_tests::host::{call, load, status, supervisor};
 use cordon_tests::plugins::{EarlyVandal, bare, example, greet};
 use cordon_tests::traces::{Process, groups};
+use tokio::sync::Mutex;
 
 const SIGABRT: i32 = 6;
 const SIGSEGV: i32 = 11;
@@ -83,6 +84,7 @@ async fn every_call_in_flight_learns_of_the_death() {
 
 #[tokio::test]
 async fn plugin_that_dies_while_loading_failed_and_leaves_nothing() {
+    let _alone = EARLY_VANDALS.lock().await;
     let supervisor = supervisor("").await;
     let plugin = EarlyVandal::build("abort", "");
 
@@ -188,10 +190,13 @@ async fn plugin_that_was_never_loaded_is_unknown_to_everything() {
     assert!(supervisor.status(&nobody).is_none());
 }
 
-const NONE: [PathBuf; 0] = [];
+/// Held by a test that counts groups of early vandals: all tests share one process.
+pub(crate) static EARLY_VANDALS: Mutex<()> = Mutex::const_new(());
+
+pub(crate) const NONE: [PathBuf; 0] = [];
 
 /// Our workers' groups whose names start so.
-fn groups_named(start: &str) -> Vec<PathBuf> {
+pub(crate) fn groups_named(start: &str) -> Vec<PathBuf> {
     let named = |group: &PathBuf| {
         let name = group.file_name().unwrap_or_default();
         name.to_string_lossy().starts_with(start)

@@ -165,12 +165,12 @@ async fn host_calls_beyond_the_limit_are_denied() {
     let answers = [set().await, set().await, set().await, set().await];
 
     assert_eq!(answers, [true, true, true, false]);
-    assert_eq!(status(&supervisor, &probe).by_kind["messages"], 1);
+    assert_eq!(status(&supervisor, &probe).by_kind["messages"], 2);
 }
 
 #[tokio::test]
 async fn lines_beyond_the_limit_are_dropped_and_noted() {
-    let limit = "[limits]\nlog = { declared = \"4B\", hard = \"8B\" }";
+    let limit = "[limits]\nlog = { declared = \"64B\", hard = \"80B\" }";
     let supervisor = supervisor(limit).await;
     let probe = load(&supervisor, &fixture("probe")).await;
 
@@ -181,7 +181,7 @@ async fn lines_beyond_the_limit_are_dropped_and_noted() {
     let status = status(&supervisor, &probe);
     let lines: Vec<_> = status.lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(lines, ["one", "two"]);
-    assert_eq!((status.by_kind["log"], status.counted), (1, 0));
+    assert_eq!((status.by_kind["log"], status.counted), (2, 1));
 }
 
 /// What the last violation of this limit says was used and allowed.

@@ -6,5 +6,6 @@
 mod calls;
 mod deaths;
 mod limits;
+mod loads;
 mod supervisor_death;
 mod violations;

@@ -7,6 +7,7 @@ use cordon_supervisor::supervisor::ManageError;
 use cordon_supervisor::{CallError, LoadError};
 use cordon_tests::host::{call, load, status, supervisor};
 use cordon_tests::plugins::{example, fixture};
+use tokio::sync::broadcast::error::RecvError;
 
 #[tokio::test]
 async fn violations_count_across_workers_until_the_plugin_is_unmounted() {
@@ -97,11 +98,29 @@ async fn host_hears_of_every_violation_and_change_of_state() {
         match events.recv().await.unwrap() {
             Event::State { state, .. } => heard.push(state.to_string()),
             Event::Violation(violation) => heard.push(violation.kind.to_string()),
-            Event::Line { .. } | Event::Emitted { .. } => {}
         }
     }
     let denied = "denied system call unshare";
     assert_eq!(heard, ["loading", "active", denied, "failed"]);
+}
+
+#[tokio::test]
+async fn flood_of_lines_hides_no_violation_and_no_change_of_state() {
+    let supervisor = supervisor("").await;
+    let (mut events, mut output) = (supervisor.subscribe(), supervisor.subscribe_output());
+    let probe = load(&supervisor, &fixture("probe")).await;
+    let lines = "\n".repeat(10_000);
+
+    call(&supervisor, &probe, "print", &lines).await.unwrap();
+    supervisor.unload(&probe).await.unwrap();
+
+    for expected in ["loading", "active", "unloading", "available"] {
+        match events.recv().await {
+            Ok(Event::State { state, .. }) => assert_eq!(state.to_string(), expected),
+            other => panic!("not {expected}: {other:?}"),
+        }
+    }
+    assert!(matches!(output.recv().await, Err(RecvError::Lagged(_))));
 }
 
 #[tokio::test]

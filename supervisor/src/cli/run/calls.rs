@@ -1,6 +1,5 @@
 //! Calls of one plugin, one after the other.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,9 +10,9 @@ use cordon_supervisor::output::escape;
 use cordon_supervisor::{Call, CallError, LoadError, PluginStatus, Supervisor};
 use serde_json::{Value, json};
 
-use super::{Arguments, Request, interrupted, start};
+use super::{Arguments, Request, interrupted, reply, start};
 use crate::cli::exit::{Code, of_call, of_load};
-use crate::cli::{Failure, Format};
+use crate::cli::{Failure, Format, print};
 
 /// Calls in order; a plugin that lost its worker is loaded again for the next one.
 pub(super) async fn call(
@@ -31,7 +30,7 @@ pub(super) async fn call(
         let mut code = Code::Ok;
         let mut results = Vec::new();
         for request in &arguments.paired {
-            let (result, worst) = one(&supervisor, &id, request, arguments).await;
+            let (result, worst) = one(&supervisor, &id, request, arguments).await?;
             code = code.max(worst);
             results.push(result);
         }
@@ -47,7 +46,7 @@ pub(super) async fn call(
             status.state = state.unwrap_or(status.state);
             let mut object = summary(&status, results);
             object["launch_micros"] = json!(launch_time.map(|time| time.as_micros() as u64));
-            println!("{object}");
+            print::json(&object)?;
         }
         Ok(code)
     };
@@ -60,7 +59,8 @@ pub(super) async fn call(
 /// What is known of a plugin that didn't come up is printed all the same.
 fn not_loaded(supervisor: &Supervisor, format: Format, error: LoadError) -> Failure {
     if let (Format::Json, Some(status)) = (format, supervisor.list().first()) {
-        println!("{}", summary(status, Vec::new()));
+        // Why it didn't come up says more than why that can't be printed.
+        print::json(&summary(status, Vec::new())).ok();
     }
     error.into()
 }
@@ -70,14 +70,14 @@ async fn one(
     id: &PluginId,
     request: &Request,
     arguments: &Arguments,
-) -> (Value, Code) {
+) -> Result<(Value, Code), Failure> {
     let state = supervisor.status(id).map(|status| status.state);
     if matches!(state, Some(State::Failed { .. }))
         && let Err(error) = supervisor.reload(id).await
     {
-        eprintln!("cordon: {error}");
-        let result = json!({ "method": request.method, "outcome": "not-loaded", "error": error.to_string() });
-        return (result, of_load(&error));
+        print::error(&error);
+        let result = json!({ "method": request.method, "outcome": "not-loaded", "error": escape(error.to_string().as_bytes()) });
+        return Ok((result, of_load(&error)));
     }
     let started = Instant::now();
     let call = Call {
@@ -98,16 +98,22 @@ async fn one(
         Err(error) => (outcome(error), of_call(error)),
     };
     if arguments.format == Format::Table {
-        show(&result, arguments.raw);
+        show(&result, arguments.raw)?;
     }
-    let value = json!({
+    let text = result.as_ref().ok().map(|bytes| reply::text(bytes));
+    let mut value = json!({
         "method": request.method,
         "outcome": outcome,
-        "reply": result.as_ref().ok().map(|reply| String::from_utf8_lossy(reply)),
-        "error": result.as_ref().err().map(ToString::to_string),
+        "reply": text,
+        "error": result.as_ref().err().map(|error| escape(error.to_string().as_bytes())),
         "micros": micros,
     });
-    (value, code)
+    if let (Ok(bytes), Some(text)) = (&result, &text)
+        && let Some(hex) = reply::hex(bytes, text)
+    {
+        value["reply_hex"] = hex.into();
+    }
+    Ok((value, code))
 }
 
 async fn settle(supervisor: &Supervisor, id: &PluginId) {
@@ -136,17 +142,16 @@ fn outcome(error: &CallError) -> &'static str {
 
 /// Replies are hostile bytes, and a pipe often ends at a terminal: escaped, unless asked
 /// for as they are.
-fn show(result: &Result<Vec<u8>, CallError>, raw: bool) {
-    let mut out = std::io::stdout();
-    // A reader that went away wants no more.
-    let _ = match result {
-        Ok(reply) if !raw => {
-            let lines: Vec<String> = reply.split(|byte| *byte == b'\n').map(escape).collect();
-            writeln!(out, "{}", lines.join("\n"))
+fn show(result: &Result<Vec<u8>, CallError>, raw: bool) -> Result<(), Failure> {
+    let text = match result {
+        Ok(reply) if raw => [reply, &b"\n"[..]].concat(),
+        Ok(reply) => (reply::text(reply) + "\n").into_bytes(),
+        Err(error) => {
+            print::error(error);
+            return Ok(());
         }
-        Ok(reply) => out.write_all(reply).and_then(|()| out.write_all(b"\n")),
-        Err(error) => writeln!(std::io::stderr(), "cordon: {error}"),
     };
+    print::text(text).map(drop)
 }
 
 fn summary(status: &PluginStatus, calls: Vec<Value>) -> Value {
@@ -155,6 +160,7 @@ fn summary(status: &PluginStatus, calls: Vec<Value>) -> Value {
         State::Unmounted { reason } => Some(reason.to_string()),
         _ => None,
     };
+    // Escaped line by line when it was captured.
     let output: Vec<&str> = status.lines.iter().map(|line| line.text.as_str()).collect();
     json!({
         "plugin": status.id,

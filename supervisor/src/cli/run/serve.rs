@@ -1,26 +1,30 @@
 //! Serving a folder: every plugin in a worker of its own, a live table, until Ctrl-C.
 
-use std::io::{IsTerminal, Write};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordon_supervisor::config::Policy;
 use cordon_supervisor::lifecycle::State;
-use cordon_supervisor::plugin::Event;
+use cordon_supervisor::plugin::{Event, Output};
 use cordon_supervisor::{PluginStatus, Supervisor};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
 use super::{Arguments, interrupted, start};
 use crate::cli::exit::{Code, of_load};
+use crate::cli::print::{self, Reader};
 use crate::cli::{Failure, Format, table};
 
 /// How often a live table is drawn.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How often it says that events weren't shown.
+const LAG_NOTICE: Duration = Duration::from_secs(10);
 
-/// Loads all, shows them until the user ends it, unloads all. Exits with the highest
-/// code of the loads.
+/// Loads all, shows them until the user ends it or nobody reads any more, unloads all.
+/// Exits with the highest code of the loads.
 pub(super) async fn serve(
     arguments: &Arguments,
     policy: Policy,
@@ -35,15 +39,16 @@ pub(super) async fn serve(
         code = load(&supervisor, files) => code,
         () = &mut interrupted => Code::Interrupted,
     };
+    let mut shown = Ok(());
     if code != Code::Interrupted && !supervisor.list().is_empty() {
-        tokio::select! {
-            () = show(&supervisor, arguments.format, interval) => {}
-            () = &mut interrupted => {}
-        }
+        shown = tokio::select! {
+            shown = show(&supervisor, arguments.format, interval) => shown,
+            () = &mut interrupted => Ok(()),
+        };
     }
     log.abort();
     unload(&supervisor).await;
-    Ok(code)
+    shown.map(|()| code)
 }
 
 async fn load(supervisor: &Arc<Supervisor>, files: Vec<PathBuf>) -> Code {
@@ -55,7 +60,7 @@ async fn load(supervisor: &Arc<Supervisor>, files: Vec<PathBuf>) -> Code {
     let mut worst = Code::Ok;
     while let Some(result) = loads.join_next().await {
         if let Ok(Err(error)) = result {
-            eprintln!("cordon: {error}");
+            print::error(&error);
             worst = worst.max(of_load(&error));
         }
     }
@@ -72,24 +77,31 @@ async fn unload(supervisor: &Arc<Supervisor>) {
     unloads.join_all().await;
 }
 
-async fn show(supervisor: &Supervisor, format: Format, interval: Duration) {
+/// Shows them for as long as somebody reads.
+async fn show(supervisor: &Supervisor, format: Format, interval: Duration) -> Result<(), Failure> {
     let live = format == Format::Table && std::io::stdout().is_terminal();
     let pause = if live { REFRESH } else { interval };
     let mut last = String::new();
     loop {
         supervisor.audit();
         let plugins = supervisor.list();
-        match format {
-            Format::Json => print_line(&serde_json::json!({ "plugins": plugins }).to_string()),
+        let reader = match format {
+            Format::Json => print::json(&BTreeMap::from([("plugins", plugins)]))?,
             Format::Table => {
                 let text = as_table(&plugins);
-                if live {
-                    print_raw(&redraw(&text));
+                let reader = if live {
+                    print::text(redraw(&text))?
                 } else if text != last {
-                    print_raw(&text);
-                }
+                    print::text(&text)?
+                } else {
+                    Reader::There
+                };
                 last = text;
+                reader
             }
+        };
+        if reader == Reader::Gone {
+            return Ok(());
         }
         tokio::time::sleep(pause).await;
     }
@@ -99,16 +111,6 @@ async fn show(supervisor: &Supervisor, format: Format, interval: Duration) {
 fn redraw(table: &str) -> String {
     let lines = format!("{table}\nCtrl-C ends it.\n").replace('\n', "\x1b[K\n");
     format!("\x1b[H{lines}\x1b[J")
-}
-
-fn print_line(line: &str) {
-    print_raw(&format!("{line}\n"));
-}
-
-fn print_raw(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // A reader that went away is no reason to stop serving.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn as_table(plugins: &[PluginStatus]) -> String {
@@ -152,18 +154,59 @@ fn row(plugin: &PluginStatus) -> Vec<String> {
 
 /// What happens, on standard error: the table shows only what is.
 async fn log(supervisor: Arc<Supervisor>) {
-    let mut events = supervisor.subscribe();
+    let (mut events, mut output) = (supervisor.subscribe(), supervisor.subscribe_output());
     drop(supervisor);
+    let mut missed = Missed::default();
     loop {
-        match events.recv().await {
-            Ok(Event::Violation(violation)) => tracing::warn!("{violation}"),
-            Ok(Event::State { plugin, state }) => tracing::info!("{plugin} is {state}"),
-            Ok(Event::Line { plugin, line }) => tracing::info!("{plugin}: {}", line.text),
-            Ok(Event::Emitted { plugin, name, .. }) => {
-                tracing::info!("{plugin} emitted {:?}", name);
-            }
-            Err(RecvError::Lagged(missed)) => tracing::warn!("{missed} events not shown"),
-            Err(RecvError::Closed) => return,
+        let lag = tokio::select! {
+            biased;
+            event = events.recv() => match event {
+                Ok(Event::Violation(violation)) => {
+                    tracing::warn!("{violation}");
+                    continue;
+                }
+                Ok(Event::State { plugin, state }) => {
+                    tracing::info!("{plugin} is {state}");
+                    continue;
+                }
+                Err(lag) => lag,
+            },
+            said = output.recv() => match said {
+                Ok(Output::Line { plugin, line }) => {
+                    tracing::info!("{plugin}: {}", line.text);
+                    continue;
+                }
+                Ok(Output::Emitted { plugin, name, .. }) => {
+                    tracing::info!("{plugin} emitted {name:?}");
+                    continue;
+                }
+                Err(lag) => lag,
+            },
+        };
+        match lag {
+            RecvError::Lagged(count) => missed.add(count),
+            RecvError::Closed => return,
+        }
+    }
+}
+
+/// Events that came faster than they could be shown.
+#[derive(Default)]
+struct Missed {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Missed {
+    /// Says so, but not so often that it adds to the flood.
+    fn add(&mut self, count: u64) {
+        self.count += count;
+        if self.told.is_none_or(|told| told.elapsed() >= LAG_NOTICE) {
+            tracing::warn!("{} events not shown", self.count);
+            *self = Missed {
+                count: 0,
+                told: Some(Instant::now()),
+            };
         }
     }
 }

@@ -1,0 +1,109 @@
+//! Control groups against the real kernel: hybrid here, pure v2 in `scripts/test-v2`.
+//!
+//! Needs root and a writable cgroup hierarchy; fails without.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
+
+mod layout;
+mod limits;
+mod members;
+mod removal;
+mod worker;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sandbox::cgroup::{CpuMax, Layout, Leaf, Limits, Parent, Probe, Readiness, Watch};
+use worker::Worker;
+
+const MIB: u64 = 1 << 20;
+/// Emulated processors in the VM are slow; nothing here takes that long when it works.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SIGKILL: i32 = 9;
+
+fn limits() -> Limits {
+    Limits {
+        memory_max: 24 * MIB,
+        memory_high: None,
+        pids_max: 16,
+        cpu_max: CpuMax::default(),
+        cpu_weight: None,
+    }
+}
+
+fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "test-{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+/// This host's mount table, without the lines that aren't to be kept.
+fn mountinfo(keep: impl Fn(&str) -> bool) -> String {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table
+        .lines()
+        .filter(|line| keep(line))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+/// A parent group, removed at the end if it is empty.
+struct TestParent(Parent);
+
+impl TestParent {
+    fn new() -> Self {
+        Self::on(&Layout::detect().expect("these tests need cgroups"))
+    }
+
+    fn on(layout: &Layout) -> Self {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "these tests need root"
+        );
+        Self(Parent::create(layout, Path::new("/"), &unique_name()).unwrap())
+    }
+
+    fn assert_empty(&self) {
+        for path in self.0.paths() {
+            let mut entries = std::fs::read_dir(path).unwrap().map(Result::unwrap);
+            let group = entries.find(|entry| entry.file_type().unwrap().is_dir());
+            assert!(group.is_none(), "{group:?}");
+        }
+    }
+}
+
+/// The probe of a process that got duplicates of the directories.
+fn probe(leaf: &Leaf) -> Probe {
+    let fds = leaf
+        .directories()
+        .into_iter()
+        .map(|fd| fd.try_clone_to_owned().unwrap());
+    Probe::open(&leaf.describe(), fds.collect::<Vec<OwnedFd>>()).unwrap()
+}
+
+fn fired(watch: Watch<'_>, within: Duration) -> bool {
+    let event = match watch.readiness {
+        Readiness::Priority => PollFlags::PRI,
+        Readiness::Readable => PollFlags::IN,
+    };
+    let timeout = Timespec::try_from(within).unwrap();
+    let mut fds = [PollFd::from_borrowed_fd(watch.fd, event)];
+    poll(&mut fds, Some(&timeout)).unwrap();
+    fds[0].revents().contains(event)
+}
+
+#[track_caller]
+fn until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        sleep(Duration::from_millis(2));
+    }
+}
