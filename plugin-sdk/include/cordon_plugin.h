@@ -112,7 +112,8 @@ typedef struct cordon_host {
     /* Sets a key of the shared context. CORDON_TOO_LARGE: key or value beyond the limit. */
     cordon_status (*context_set)(const cordon_context *context, cordon_bytes key,
                                  cordon_bytes value);
-    /* Emits an event to whoever subscribed to it. Returns without waiting for them. */
+    /* Emits an event to whoever subscribed to it. Returns without waiting for them.
+     * CORDON_TOO_LARGE: a name above 256 bytes, or a payload above 4 KiB. */
     cordon_status (*emit)(const cordon_context *context, cordon_bytes name, cordon_bytes payload);
     /* Calls a method of a service and appends its reply (or the text of its error) to `reply`.
      * CORDON_NOT_FOUND: no such service; CORDON_NO_METHOD: it has no such method. */

@@ -81,7 +81,8 @@ impl<'a> Context<'a> {
     /// Emits an event to whoever subscribed to it, without waiting for them.
     ///
     /// # Errors
-    /// [`HostError`], with `Denied` if the plugin may not emit that event.
+    /// [`HostError`], with `TooLarge` for a name above 256 bytes or a payload above 4 KiB, and
+    /// with `Denied` beyond the limit on messages.
     pub fn emit(&self, name: &str, payload: impl AsRef<[u8]>) -> Result<(), HostError> {
         self.call
             .emit(name.as_bytes(), payload.as_ref())

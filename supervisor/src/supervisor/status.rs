@@ -1,7 +1,7 @@
 //! How a plugin is, as a value for tables and programs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbox::report::Report;
@@ -24,6 +24,7 @@ pub struct PluginStatus {
     /// Its version.
     pub version: String,
     /// Where it was read from.
+    #[serde(serialize_with = "lossy")]
     pub path: PathBuf,
     /// SHA3-512 of what was read.
     pub digest: Digest,
@@ -84,4 +85,9 @@ impl PluginStatus {
             lines: kept.lines,
         }
     }
+}
+
+/// File names needn't be UTF-8.
+fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

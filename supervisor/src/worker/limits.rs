@@ -238,10 +238,9 @@ impl Worker {
         if tell {
             self.overstep(LimitName::Cpu, Tier::Declared, amount(used));
         }
-        if used >= Duration::from_micros(hard) * calls {
-            if self.kill(Ending::Cpu { used }) {
-                self.overstep(LimitName::Cpu, Tier::Hard, amount(used));
-            }
+        let over = used >= Duration::from_micros(hard) * calls;
+        if over && self.kill(Ending::Cpu { used }) {
+            self.overstep(LimitName::Cpu, Tier::Hard, amount(used));
         }
     }
 
