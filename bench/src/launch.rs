@@ -69,7 +69,10 @@ async fn measure(
     scratch: &Path,
 ) -> Result<Measured> {
     let supervisor = Supervisor::builder().start().await?;
-    let file = built.plugin("deflate");
+    // An id belongs to one file: new bytes come as its new contents.
+    let file = scratch.join("libdeflate.so");
+    let bytes = fs::read(built.plugin("deflate"))?;
+    fs::write(&file, &bytes)?;
     let plugin = supervisor.load(&file).await?;
     supervisor.unload(&plugin).await?;
     let mut measured = Measured::default();
@@ -80,8 +83,9 @@ async fn measure(
         measured.floors(built, peers)?;
         measured.reload(&supervisor, &plugin).await?;
         if turn >= WARM_UP && (turn - WARM_UP).is_multiple_of(NEW_BYTES) {
-            let copy = scratch.join(format!("libdeflate-{turn}.so"));
-            measured.load_new(&supervisor, &file, &copy).await?;
+            // What follows the last section belongs to no part of an ELF file.
+            fs::write(&file, [&bytes[..], &turn.to_le_bytes()].concat())?;
+            measured.load_new(&supervisor, &file).await?;
         }
     }
     Ok(measured)
@@ -117,14 +121,10 @@ impl Measured {
     }
 
     /// The same plugin in other bytes, which are read, hashed, sealed, and made an image.
-    async fn load_new(&mut self, supervisor: &Supervisor, file: &Path, copy: &Path) -> Result<()> {
-        let mut bytes = fs::read(file)?;
-        // What follows the last section belongs to no part of an ELF file.
-        bytes.extend(copy.as_os_str().as_encoded_bytes());
-        fs::write(copy, bytes)?;
+    async fn load_new(&mut self, supervisor: &Supervisor, file: &Path) -> Result<()> {
         sleep(PAUSE);
         let begin = now();
-        let plugin = supervisor.load(copy).await?;
+        let plugin = supervisor.load(file).await?;
         supervisor.call(&plugin, FIRST_CALL).await?;
         self.new_bytes.push(Duration::from_nanos(now() - begin));
         supervisor.unload(&plugin).await?;
