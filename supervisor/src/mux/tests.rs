@@ -1,5 +1,7 @@
 //! Scripted peers.
 
+use ipc_proto::message::HostOp;
+
 use super::*;
 
 const GRACE: Duration = Duration::from_millis(100);
