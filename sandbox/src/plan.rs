@@ -224,6 +224,15 @@ mod tests {
             tmp: None,
             environment: BTreeMap::new(),
             mode: Mode::Strict,
+            files: Vec::new(),
+            net: crate::policy::Net::Isolated,
+            tcp: crate::policy::TcpPorts::default(),
+            capabilities: std::collections::BTreeSet::new(),
+            locked_memory: 0,
+            nice: 0,
+            realtime: 0,
+            processes: false,
+            jit: false,
         };
         let image = ImageKey {
             digest: ([0; 32], [0; 32]),

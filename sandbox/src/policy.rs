@@ -1,6 +1,9 @@
 //! What one worker may take: the typed whole that a plan is resolved from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use crate::cgroup::CpuMax;
 use crate::seccomp::Mode;
@@ -24,10 +27,85 @@ pub struct Policy {
     pub environment: BTreeMap<String, String>,
     /// The system call filter.
     pub mode: Mode,
+    /// Files and folders of the host that it reaches, and where it sees them.
+    pub files: Vec<FileGrant>,
+    /// Whose network it is in.
+    pub net: Net,
+    /// TCP ports that it may use there.
+    pub tcp: TcpPorts,
+    /// Capabilities over its own network namespace.
+    pub capabilities: BTreeSet<Capability>,
+    /// Bytes that it may lock into memory.
+    pub locked_memory: u64,
+    /// How far it may raise its priority: RLIMIT_NICE, 20 minus the lowest nice value; 0 not
+    /// at all.
+    pub nice: u64,
+    /// Its highest real-time priority, RLIMIT_RTPRIO; 0 none.
+    pub realtime: u64,
+    /// Whether it may start processes.
+    pub processes: bool,
+    /// Whether it may make memory executable.
+    pub jit: bool,
+}
+
+/// One file or folder of the host, granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileGrant {
+    /// Where it is on the host, absolute.
+    pub source: PathBuf,
+    /// Where the worker sees it, absolute.
+    pub target: PathBuf,
+    /// What may be done with it.
+    pub access: FileAccess,
+}
+
+/// What may be done with granted files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileAccess {
+    /// Reading.
+    Read,
+    /// Reading, and writing to what is there.
+    Write {
+        /// Making files and folders.
+        create: bool,
+        /// Removing and renaming them.
+        delete: bool,
+    },
+    /// Reading and writing; what is written is kept in a layer in memory, which vanishes with
+    /// the worker.
+    Overlay(Tmpfs),
+}
+
+/// Whose network a worker is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Net {
+    /// A network namespace of its own, with nothing in it but a loopback, which is up only
+    /// where a capability or a port is granted.
+    Isolated,
+    /// The host's.
+    Host,
+}
+
+/// TCP ports, each list exact.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpPorts {
+    /// Ports to listen on.
+    pub bind: BTreeSet<u16>,
+    /// Ports to connect to, of any host.
+    pub connect: BTreeSet<u16>,
+}
+
+/// The capabilities that can be granted, all of them over the worker's own network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Capability {
+    /// `CAP_NET_BIND_SERVICE`: ports below 1024.
+    NetBindService,
+    /// `CAP_NET_RAW`: raw and packet sockets.
+    NetRaw,
 }
 
 /// A temporary file system with caps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Bytes, at most.
     pub bytes: u64,

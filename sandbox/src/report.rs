@@ -1,33 +1,106 @@
-//! The confinement report: what is enforced, as read back from the kernel.
+//! The confinement report: what is enforced, as read back from the kernel, and what of it
+//! strict policy won't do without.
 
-use serde::Serialize;
+use std::collections::BTreeSet;
 
-/// A control of DESIGN.md §5, by the name that reports and options use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Control {
-    /// Own user, mount, pid, net, ipc, uts and cgroup namespaces, the user one nested.
-    Namespaces,
+use serde::{Deserialize, Serialize};
+
+macro_rules! controls {
+    ($($(#[$doc:meta])* $name:ident, $text:literal, $class:ident;)*) => {
+        /// A control of DESIGN.md §5, by the name that reports and options use.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Control { $($(#[$doc])* $name,)* }
+
+        impl Control {
+            /// All of them, in the order of reports.
+            pub const ALL: &'static [Control] = &[$(Control::$name,)*];
+
+            /// The name that reports, policies and options use.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Control::$name => $text,)* }
+            }
+
+            /// Whether strict policy can do without it.
+            #[must_use]
+            pub fn class(self) -> Class {
+                match self { $(Control::$name => Class::$class,)* }
+            }
+        }
+    };
+}
+
+controls! {
+    /// Own user, mount, pid, net, ipc, uts and cgroup namespaces.
+    Namespaces, "namespaces", Core;
+    /// The user namespace nested in init's, and none below it.
+    Nesting, "nesting", Core;
     /// The private root: nothing mounted but what the plan says, with its flags.
-    Root,
+    Root, "root", Core;
     /// An id that nobody else on the host has.
-    Ids,
-    /// Five empty capability sets.
-    Capabilities,
+    Ids, "ids", Core;
+    /// Five empty capability sets, or what was granted and nothing else.
+    Capabilities, "capabilities", Core;
     /// No exec can win privilege.
-    NoNewPrivs,
+    NoNewPrivs, "no-new-privs", Core;
     /// No core dump, and nothing for processes of the same id to inspect.
-    Undumpable,
+    Undumpable, "undumpable", Core;
     /// Resource limits of the process.
-    Rlimits,
+    Rlimits, "rlimits", Core;
     /// The one filter, with its listener outside.
-    Seccomp,
+    Seccomp, "seccomp", Core;
     /// Nothing open but what was handed over.
-    Fds,
+    Fds, "fds", Core;
     /// Limits of the cgroup.
-    Cgroup,
+    Cgroup, "cgroup", Core;
+    /// Landlock over files, mirroring the mounts.
+    Landlock, "landlock", Core;
+    /// Landlock over TCP ports (ABI 4, Linux 6.7).
+    LandlockTcp, "landlock-tcp", Hardening;
+    /// Landlock's scopes: signals and abstract sockets (ABI 6, Linux 6.12).
+    LandlockScopes, "landlock-scopes", Hardening;
+    /// Memory that was written never becomes code (Linux 6.3).
+    Mdwe, "mdwe", Hardening;
+    /// Speculative store bypass and indirect branches, for good.
+    Speculation, "speculation", Hardening;
+    /// No sibling hyperthread runs foreign code meanwhile.
+    CoreScheduling, "core-scheduling", Hardening;
+    /// A session keyring of its own.
+    Keyring, "keyring", Hardening;
     /// No fd that the worker sends is kept.
-    PassedFds,
+    PassedFds, "passed-fds", Hardening;
+}
+
+/// How strict policy treats a control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Works on every kernel from the baseline on, and is demanded.
+    Core,
+    /// Demanded where kernel and processor offer it.
+    Hardening,
+}
+
+impl std::fmt::Display for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name that no control has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no control is called {0:?}; there are {names}", names = Control::ALL.iter().map(|c| c.name()).collect::<Vec<_>>().join(", "))]
+pub struct UnknownControl(pub String);
+
+impl std::str::FromStr for Control {
+    type Err = UnknownControl;
+
+    fn from_str(name: &str) -> Result<Self, UnknownControl> {
+        let find = Control::ALL.iter().find(|control| control.name() == name);
+        find.copied()
+            .ok_or_else(|| UnknownControl(name.chars().take(64).collect()))
+    }
 }
 
 /// How far a control holds.
@@ -49,7 +122,9 @@ pub struct Finding {
     pub control: Control,
     /// How far it holds.
     pub enforcement: Enforcement,
-    /// The value that was read.
+    /// Whether this kernel and processor offer it in full.
+    pub offered: bool,
+    /// The value that was read; for what isn't enforced, why.
     pub value: String,
 }
 
@@ -60,23 +135,125 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+/// What policy demands of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Demands {
+    /// Hardening that is demanded even where the host doesn't offer it.
+    pub required: BTreeSet<Control>,
+    /// Controls that may be degraded or absent, by the operator's explicit word.
+    pub allow_degraded: BTreeSet<Control>,
+}
+
 impl Report {
-    pub(crate) fn enforced(&mut self, control: Control, value: impl Into<String>) {
-        let enforcement = Enforcement::Enforced;
-        self.findings.push(Finding {
-            control,
-            enforcement,
-            value: value.into(),
-        });
+    /// Adds what holds in full.
+    pub fn enforced(&mut self, control: Control, value: impl Into<String>) {
+        self.add(control, Enforcement::Enforced, true, value);
     }
 
-    /// Adds a control that another part read back.
-    pub fn add(&mut self, control: Control, enforcement: Enforcement, value: impl Into<String>) {
+    /// Adds a control as it was read back.
+    pub fn add(
+        &mut self,
+        control: Control,
+        enforcement: Enforcement,
+        offered: bool,
+        value: impl Into<String>,
+    ) {
+        self.findings.retain(|finding| finding.control != control);
         self.findings.push(Finding {
             control,
             enforcement,
+            offered,
             value: value.into(),
         });
         self.findings.sort_by_key(|finding| finding.control);
+    }
+
+    /// What was found of a control.
+    #[must_use]
+    pub fn finding(&self, control: Control) -> Option<&Finding> {
+        self.findings
+            .iter()
+            .find(|finding| finding.control == control)
+    }
+
+    /// The controls that `demands` insists on and that don't hold; one that nobody read back
+    /// doesn't hold.
+    #[must_use]
+    pub fn unmet(&self, demands: &Demands) -> Vec<Control> {
+        let unmet = |control: &Control| {
+            let (enforced, offered) = match self.finding(*control) {
+                Some(finding) => (
+                    finding.enforcement == Enforcement::Enforced,
+                    finding.offered,
+                ),
+                None => (false, true),
+            };
+            let demanded =
+                control.class() == Class::Core || offered || demands.required.contains(control);
+            demanded && !enforced && !demands.allow_degraded.contains(control)
+        };
+        Control::ALL.iter().copied().filter(unmet).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Report {
+        let mut report = Report::default();
+        for control in Control::ALL {
+            report.enforced(*control, "as it must be");
+        }
+        report
+    }
+
+    #[test]
+    fn full_report_meets_every_demand() {
+        let demands = Demands {
+            required: Control::ALL.iter().copied().collect(),
+            ..Demands::default()
+        };
+        assert_eq!(full().unmet(&demands), []);
+    }
+
+    #[test]
+    fn missing_core_is_unmet_until_it_is_named() {
+        for enforcement in [Enforcement::Degraded, Enforcement::Absent] {
+            let mut report = full();
+            report.add(Control::Cgroup, enforcement, false, "no delegation");
+            assert_eq!(report.unmet(&Demands::default()), [Control::Cgroup]);
+            let allowed = Demands {
+                allow_degraded: [Control::Cgroup].into(),
+                ..Demands::default()
+            };
+            assert_eq!(report.unmet(&allowed), []);
+        }
+        let unread = Report::default().unmet(&Demands::default());
+        assert_eq!(unread, Control::ALL);
+    }
+
+    #[test]
+    fn hardening_is_demanded_where_it_is_offered_or_required() {
+        let mut report = full();
+        report.add(Control::Mdwe, Enforcement::Absent, false, "Linux 6.3");
+        assert_eq!(report.unmet(&Demands::default()), []);
+        let required = Demands {
+            required: [Control::Mdwe].into(),
+            ..Demands::default()
+        };
+        assert_eq!(report.unmet(&required), [Control::Mdwe]);
+        report.add(Control::Mdwe, Enforcement::Absent, true, "left out");
+        assert_eq!(report.unmet(&Demands::default()), [Control::Mdwe]);
+    }
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        for control in Control::ALL {
+            assert_eq!(control.name().parse(), Ok(*control));
+            let json = serde_json::to_string(control).unwrap();
+            assert_eq!(json, format!("\"{}\"", control.name()));
+        }
+        assert!("namespace".parse::<Control>().is_err());
     }
 }

@@ -226,6 +226,6 @@ fn undumpable(worker: BorrowedFd<'_>, report: &mut Report) -> Result<(), AttestE
             "set by the worker itself: this kernel doesn't tell (Linux 6.16)",
         ),
     };
-    report.add(Control::Undumpable, enforcement, value);
+    report.add(Control::Undumpable, enforcement, told.is_some(), value);
     Ok(())
 }

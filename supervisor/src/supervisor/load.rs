@@ -1,6 +1,6 @@
 //! From a file to a plugin that serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -357,5 +357,14 @@ fn confinement(grants: &Grants) -> policy::Policy {
             .filter_map(granted)
             .collect::<BTreeMap<_, _>>(),
         mode: Mode::Strict,
+        files: Vec::new(),
+        net: policy::Net::Isolated,
+        tcp: policy::TcpPorts::default(),
+        capabilities: BTreeSet::new(),
+        locked_memory: 0,
+        nice: 0,
+        realtime: 0,
+        processes: false,
+        jit: false,
     }
 }

@@ -292,7 +292,7 @@ fn add_limits(report: &mut Report, applied: &Applied, plan: &Plan) -> Result<(),
         applied.cpu_max.quota_us,
         applied.cpu_max.period_us
     );
-    report.add(Control::Cgroup, Enforcement::Enforced, value);
+    report.enforced(Control::Cgroup, value);
     Ok(())
 }
 
@@ -304,5 +304,5 @@ fn add_passed_fds(report: &mut Report, refused: bool) {
             "closed on receipt: this kernel has no SO_PASSRIGHTS (Linux 6.16)",
         ),
     };
-    report.add(Control::PassedFds, enforcement, value);
+    report.add(Control::PassedFds, enforcement, refused, value);
 }
