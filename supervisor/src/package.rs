@@ -83,6 +83,7 @@ impl Package {
         let data = file_data(sealed.file()).map_err(read_back)?;
         let inspection = Inspection::of(path, &data)?;
         inspection.require_entry()?;
+        inspection.require_loadable()?;
         let manifest = Manifest::of(path, inspection.manifest.as_deref())?;
         let abi = |source| PackageError::Abi {
             path: path.to_owned(),

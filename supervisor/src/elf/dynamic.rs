@@ -10,6 +10,7 @@ use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _};
 use serde::{Serialize, Serializer};
 
 use super::error::{ElfError, Fault};
+use super::precheck::Precheck;
 use crate::document::printable;
 use crate::manifest::NameError;
 
@@ -40,7 +41,7 @@ pub struct Dynamic {
     /// `DT_RUNPATH`, which Cordon ignores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runpath: Option<String>,
-    /// Whether it asks for an executable stack, which Cordon refuses it.
+    /// Whether it asks for an executable stack.
     pub executable_stack: bool,
 }
 
@@ -61,11 +62,16 @@ pub const HOST: Machine = Machine(elf::EM_AARCH64.0);
 pub struct Soname(String);
 
 impl Dynamic {
-    /// Reads a shared object for this host; `file` is named in errors.
+    /// Reads a shared object for this host that the loader would take; `file` is named in errors.
     pub fn read<'data, R: ReadRef<'data>>(file: &Path, data: R) -> Result<Self, ElfError> {
-        Layout::read(data)
-            .and_then(|layout| layout.dynamic())
-            .map_err(|fault| fault.in_file(file))
+        let read = || {
+            let layout = Layout::read(data)?;
+            match Precheck::of(&layout).refusal() {
+                Some(why) => Err(Fault::Unloadable { why }),
+                None => layout.dynamic(),
+            }
+        };
+        read().map_err(|fault: Fault| fault.in_file(file))
     }
 
     /// Reads a position-independent program for this host, as the worker's is.
@@ -185,23 +191,20 @@ impl<'data, R: ReadRef<'data>> Layout<'data, R> {
 
     /// The file's bytes from `address` on: `size` of them, or all to the end of the segment.
     pub(super) fn bytes_at(&self, address: u64, size: Option<u64>) -> Option<&'data [u8]> {
-        self.segments
-            .iter()
-            .filter(|segment| segment.p_type(LE) == elf::PT_LOAD)
-            .find_map(|segment| {
-                let into = address.checked_sub(segment.p_vaddr(LE))?;
-                let left = segment
-                    .p_filesz(LE)
-                    .checked_sub(into)
-                    .filter(|&left| left > 0)?;
-                let size = size.unwrap_or(left);
-                if size > left {
-                    return None;
-                }
-                self.data
-                    .read_bytes_at(segment.p_offset(LE).checked_add(into)?, size)
-                    .ok()
-            })
+        self.segments_of(elf::PT_LOAD).find_map(|segment| {
+            let into = address.checked_sub(segment.p_vaddr(LE))?;
+            let left = segment
+                .p_filesz(LE)
+                .checked_sub(into)
+                .filter(|&left| left > 0)?;
+            let size = size.unwrap_or(left);
+            if size > left {
+                return None;
+            }
+            self.data
+                .read_bytes_at(segment.p_offset(LE).checked_add(into)?, size)
+                .ok()
+        })
     }
 
     /// The string at `offset` of the dynamic string table, if it has at most `max` bytes.
@@ -229,29 +232,41 @@ impl<'data, R: ReadRef<'data>> Layout<'data, R> {
                 .ok_or_else(|| malformed("name of a needed library"))?;
             needed.push(Soname::parse(name)?);
         }
-        let text = |tag, max| {
-            let value = self.value(tag)?;
-            Some(
-                self.string(value, max)
-                    .map_or("(unreadable)".to_owned(), |text| {
-                        printable(&String::from_utf8_lossy(text))
-                    }),
-            )
-        };
-        let stack = self
-            .segments
-            .iter()
-            .find(|segment| segment.p_type(LE) == elf::PT_GNU_STACK);
         Ok(Dynamic {
             machine: HOST,
-            soname: text(elf::DT_SONAME, MAX_SONAME),
+            soname: self.text(elf::DT_SONAME, MAX_SONAME),
             needed,
-            rpath: text(elf::DT_RPATH, MAX_RUN_PATH),
-            runpath: text(elf::DT_RUNPATH, MAX_RUN_PATH),
-            // Without PT_GNU_STACK glibc assumes an executable stack.
-            executable_stack: stack
-                .is_none_or(|stack| stack.p_flags(LE) & elf::PF_X != elf::ProgramFlags(0)),
+            rpath: self.run_path(elf::DT_RPATH),
+            runpath: self.run_path(elf::DT_RUNPATH),
+            executable_stack: self.executable_stack(),
         })
+    }
+
+    /// `DT_RPATH` or `DT_RUNPATH`, printable.
+    pub(super) fn run_path(&self, tag: elf::DynamicTag) -> Option<String> {
+        self.text(tag, MAX_RUN_PATH)
+    }
+
+    /// Without PT_GNU_STACK glibc assumes an executable stack.
+    pub(super) fn executable_stack(&self) -> bool {
+        let stack = self.segments_of(elf::PT_GNU_STACK).next();
+        stack.is_none_or(|stack| stack.p_flags(LE) & elf::PF_X != elf::ProgramFlags(0))
+    }
+
+    /// The segments of a type, in order.
+    pub(super) fn segments_of(
+        &self,
+        kind: elf::ProgramType,
+    ) -> impl Iterator<Item = &'data Segment> + use<'data, R> {
+        let segments = self.segments.iter();
+        segments.filter(move |segment| segment.p_type(LE) == kind)
+    }
+
+    fn text(&self, tag: elf::DynamicTag, max: usize) -> Option<String> {
+        let text = self.string(self.value(tag)?, max);
+        Some(text.map_or("(unreadable)".to_owned(), |text| {
+            printable(&String::from_utf8_lossy(text))
+        }))
     }
 
     fn read_strings(&self) -> Result<&'data [u8], Fault> {

@@ -59,6 +59,12 @@ pub enum Fault {
         /// Which part.
         what: &'static str,
     },
+    /// It asks for what the sandbox doesn't let the loader do.
+    #[error("it can't be loaded: {why}")]
+    Unloadable {
+        /// What it asks for, each with what mends it.
+        why: String,
+    },
     /// It needs a library by a name that is a path.
     #[error("it needs a library by a bad name: {0}")]
     BadSoname(#[from] NameError),

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::dynamic::{Dynamic, Header, Layout, malformed};
 use super::error::{ElfError, Fault};
+use super::precheck::Precheck;
 use crate::document::printable;
 use crate::manifest::MAX_LEN;
 
@@ -32,6 +33,8 @@ pub struct Inspection {
     pub dynamic: Dynamic,
     /// What others can find in it.
     pub exports: Exports,
+    /// What it asks of the loader.
+    pub precheck: Precheck,
     /// The bytes of the manifest section, if there is one. Text by somebody else.
     #[serde(skip)]
     pub manifest: Option<Vec<u8>>,
@@ -54,15 +57,26 @@ impl Inspection {
     pub fn of<'data, R: ReadRef<'data>>(file: &Path, data: R) -> Result<Self, ElfError> {
         let read = || {
             let layout = Layout::read(data)?;
-            Ok((layout.dynamic()?, exports(&layout)?, manifest(&layout)?))
+            Ok(Self {
+                dynamic: layout.dynamic()?,
+                exports: exports(&layout)?,
+                precheck: Precheck::of(&layout),
+                manifest: manifest(&layout)?,
+                file: file.to_owned(),
+            })
         };
-        let (dynamic, exports, manifest) = read().map_err(|fault: Fault| fault.in_file(file))?;
-        Ok(Self {
-            dynamic,
-            exports,
-            manifest,
-            file: file.to_owned(),
-        })
+        read().map_err(|fault: Fault| fault.in_file(file))
+    }
+
+    /// Checks that the loader would take it.
+    ///
+    /// # Errors
+    /// [`Fault::Unloadable`], with every reason.
+    pub fn require_loadable(&self) -> Result<(), ElfError> {
+        match self.precheck.refusal() {
+            Some(why) => Err(Fault::Unloadable { why }.in_file(&self.file)),
+            None => Ok(()),
+        }
     }
 
     /// Checks that it is a plugin.

@@ -9,6 +9,7 @@ mod dynamic;
 mod error;
 mod inspect;
 mod library_dirs;
+mod precheck;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -20,6 +21,7 @@ pub use dynamic::{Dynamic, HOST, Machine, Soname};
 pub use error::{ElfError, Fault};
 pub use inspect::{ENTRY_SYMBOL, Exports, Inspection, MANIFEST_SECTION};
 pub use library_dirs::{Distrust, LibraryDirs, LibraryDirsError, Skipped};
+pub use precheck::{Check, Finding, Precheck, Verdict};
 
 /// The ELF data of a file, read with `pread(2)`, only where it is looked at.
 pub type FileData = ReadCache<Pread>;

@@ -110,6 +110,129 @@ fn link_options_are_reported() {
     assert!(inspection.dynamic.executable_stack && inspection.exports.has_entry);
 }
 
+fn verdict(bytes: &[u8], check: Check) -> Verdict {
+    let findings = inspect(bytes).unwrap().precheck.findings;
+    let finding = findings.iter().find(|finding| finding.check == check);
+    finding.unwrap().verdict
+}
+
+/// The offset of the first program header of a type, and its size.
+fn segment(bytes: &[u8], kind: u32) -> usize {
+    let count = u16::from_le_bytes([bytes[56], bytes[57]]);
+    let headers = (0..usize::from(count)).map(|index| 64 + index * 56);
+    let mut found = headers.filter(|&at| bytes[at..at + 4] == kind.to_le_bytes());
+    found.next().unwrap()
+}
+
+#[test]
+fn an_ordinary_plugin_passes_every_check() {
+    let precheck = inspect(&GREET).unwrap().precheck;
+    assert!(
+        precheck
+            .findings
+            .iter()
+            .all(|finding| finding.verdict == Verdict::Passed),
+        "{precheck:?}"
+    );
+    assert_eq!(precheck.findings.len(), 7);
+    inspect(&GREET).unwrap().require_loadable().unwrap();
+}
+
+#[test]
+fn what_the_sandbox_would_stop_is_refused_with_what_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let linked =
+        |name: &str, flags: &[&str]| fs::read(compile(folder.path(), name, PLUGIN, flags)).unwrap();
+    let stack = linked("libstack.so", &["-Wl,-z,execstack"]);
+    // p_flags: readable, writable, executable.
+    let mut omagic = GREET.clone();
+    omagic[segment(&GREET, 1) + 4] = 7;
+    let text = ["-fno-pic", "-mcmodel=large", "-Wl,-z,notext"];
+    let mut cases = vec![
+        (stack, Check::ExecutableStack, "link it with -z noexecstack"),
+        (omagic, Check::WritableCode, "can be written and executed"),
+    ];
+    if cfg!(target_arch = "x86_64") {
+        let relocated = linked("libtext.so", &text);
+        cases.push((
+            relocated,
+            Check::TextRelocations,
+            "compile all of it with -fPIC",
+        ));
+    }
+    for (bytes, check, mended) in cases {
+        assert_eq!(verdict(&bytes, check), Verdict::Refused, "{check}");
+        let error = inspect(&bytes).unwrap().require_loadable().unwrap_err();
+        assert!(error.to_string().contains(mended), "{error}");
+    }
+}
+
+#[test]
+fn run_paths_and_auxiliary_libraries_are_ignored_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["-Wl,-rpath,$ORIGIN/../lib", "-Wl,--auxiliary,libother.so"];
+    let bytes = fs::read(compile(folder.path(), "libodd.so", PLUGIN, &flags)).unwrap();
+    assert_eq!(verdict(&bytes, Check::SearchPath), Verdict::Ignored);
+    assert_eq!(verdict(&bytes, Check::FurtherLibraries), Verdict::Ignored);
+    let precheck = inspect(&bytes).unwrap().precheck;
+    assert!(
+        format!("{precheck:?}").contains("relative to the file"),
+        "{precheck:?}"
+    );
+    assert_eq!(precheck.refusal(), None);
+    let filter = compile(
+        folder.path(),
+        "libfilter.so",
+        PLUGIN,
+        &["-Wl,--filter,libother.so"],
+    );
+    let filter = fs::read(filter).unwrap();
+    assert_eq!(verdict(&filter, Check::FurtherLibraries), Verdict::Refused);
+}
+
+#[test]
+fn segments_that_contradict_each_other_are_refused() {
+    // Fields of a program header by their offsets: p_offset, p_vaddr, p_filesz, p_memsz, p_align.
+    let (load, word) = (segment(&GREET, 1), |value: u64| value.to_le_bytes());
+    let second = load + 56;
+    let changes: [(usize, u64, Check); 7] = [
+        (load + 32, u64::MAX >> 1, Check::Segments),
+        (second + 16, 0x10, Check::Segments),
+        (second + 16, 0x1008, Check::Segments),
+        (second + 40, u64::MAX, Check::Segments),
+        (second + 40, 1 << 40, Check::Sizes),
+        (load + 48, 3, Check::Sizes),
+        (load + 48, 1 << 40, Check::Sizes),
+    ];
+    for (at, value, check) in changes {
+        let mut bytes = GREET.clone();
+        bytes[at..at + 8].copy_from_slice(&word(value));
+        match inspect(&bytes) {
+            Ok(inspection) => {
+                let found = inspection.precheck.findings;
+                let refused = |finding: &Finding| {
+                    finding.check == check && finding.verdict == Verdict::Refused
+                };
+                assert!(found.iter().any(refused), "{at} {value:#x}: {found:?}");
+            }
+            // The file is shorter than that.
+            Err(error) => assert!(matches!(error.fault, Fault::Truncated { .. }), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_library_that_asks_for_an_executable_stack_is_refused_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let flags = ["-Wl,-soname,libstack.so", "-Wl,-z,execstack"];
+    let library = compile(path, "libstack.so", "int stack;", &flags);
+    let needs = ["-Wl,--no-as-needed", library.to_str().unwrap()];
+    let plugin = compile(path, "libgreet.so", PLUGIN, &needs);
+    let error = resolve(&plugin, &trusting(path)).unwrap_err().to_string();
+    assert!(error.contains("libstack.so: it can't be loaded"), "{error}");
+}
+
 #[test]
 fn what_is_no_plugin_gets_one_clear_sentence() {
     let mut other_machine = GREET.clone();
