@@ -180,20 +180,115 @@ impl Report {
     /// doesn't hold.
     #[must_use]
     pub fn unmet(&self, demands: &Demands) -> Vec<Control> {
-        let unmet = |control: &Control| {
-            let (enforced, offered) = match self.finding(*control) {
-                Some(finding) => (
-                    finding.enforcement == Enforcement::Enforced,
-                    finding.offered,
-                ),
-                None => (false, true),
-            };
-            let demanded =
-                control.class() == Class::Core || offered || demands.required.contains(control);
-            demanded && !enforced && !demands.allow_degraded.contains(control)
+        let unmet = |control: &Control| match self.finding(*control) {
+            Some(finding) => !demands.met_by(finding),
+            None => !demands.allow_degraded.contains(control),
         };
         Control::ALL.iter().copied().filter(unmet).collect()
     }
+
+    /// Holds the report against `demands`.
+    ///
+    /// # Errors
+    /// [`Unmet`], with the whole report in it.
+    pub fn meet(&self, demands: &Demands) -> Result<(), Unmet> {
+        let unmet = self.unmet(demands);
+        if unmet.is_empty() {
+            return Ok(());
+        }
+        let found = |control| match self.finding(control) {
+            Some(finding) => finding.clone(),
+            None => Finding {
+                control,
+                enforcement: Enforcement::Absent,
+                offered: true,
+                value: "nothing was read back of it".to_owned(),
+            },
+        };
+        Err(Unmet {
+            findings: unmet.into_iter().map(found).collect(),
+            report: self.clone(),
+        })
+    }
+
+    /// What `demands` would refuse, were it not for the operator's explicit word.
+    #[must_use]
+    pub fn conceded(&self, demands: &Demands) -> Vec<&Finding> {
+        let strict = Demands {
+            required: demands.required.clone(),
+            allow_degraded: BTreeSet::new(),
+        };
+        let conceded = |finding: &&Finding| !strict.met_by(finding) && demands.met_by(finding);
+        self.findings.iter().filter(conceded).collect()
+    }
+}
+
+impl Demands {
+    /// Whether a control that was found so will do.
+    #[must_use]
+    pub fn met_by(&self, finding: &Finding) -> bool {
+        let control = &finding.control;
+        let demanded =
+            control.class() == Class::Core || finding.offered || self.required.contains(control);
+        !demanded
+            || finding.enforcement == Enforcement::Enforced
+            || self.allow_degraded.contains(control)
+    }
+}
+
+impl Finding {
+    /// Control, how far it holds, and why no further.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{} is {} ({})", self.control, self.enforcement, self.value)
+    }
+}
+
+impl std::fmt::Display for Enforcement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Enforcement::Enforced => "enforced",
+            Enforcement::Degraded => "degraded",
+            Enforcement::Absent => "absent",
+        })
+    }
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Class::Core => "core",
+            Class::Hardening => "hardening",
+        })
+    }
+}
+
+/// Policy demands controls that don't hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "policy demands more confinement than there is: {}",
+    what_to_do(findings)
+)]
+pub struct Unmet {
+    /// The controls in question, in the order of [`Control`]; never empty.
+    pub findings: Vec<Finding>,
+    /// All that was read back of the worker. Where the host is known to lack a control, no
+    /// worker is made, and this is what is known of the host.
+    pub report: Report,
+}
+
+fn what_to_do(findings: &[Finding]) -> String {
+    let lacking: Vec<String> = findings.iter().map(Finding::sentence).collect();
+    let options: Vec<String> = findings
+        .iter()
+        .map(|finding| format!("--allow-degraded {}", finding.control))
+        .collect();
+    format!(
+        "{}; `cordon doctor` tells what mends it, {} does without (in a policy allow_degraded \
+         of [confinement])",
+        lacking.join("; "),
+        options.join(" ")
+    )
 }
 
 #[cfg(test)]
@@ -245,6 +340,47 @@ mod tests {
         assert_eq!(report.unmet(&required), [Control::Mdwe]);
         report.add(Control::Mdwe, Enforcement::Absent, true, "left out");
         assert_eq!(report.unmet(&Demands::default()), [Control::Mdwe]);
+    }
+
+    #[test]
+    fn refusal_names_control_reason_and_option() {
+        let mut report = full();
+        report.add(Control::Cgroup, Enforcement::Absent, false, "no delegation");
+        let error = report.meet(&Demands::default()).unwrap_err();
+        assert_eq!(error.report, report);
+        let text = error.to_string();
+        for part in [
+            "cgroup is absent (no delegation);",
+            "--allow-degraded cgroup ",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert_eq!(full().meet(&Demands::default()), Ok(()));
+        assert_eq!(
+            Report::default()
+                .meet(&Demands::default())
+                .unwrap_err()
+                .findings
+                .len(),
+            Control::ALL.len()
+        );
+    }
+
+    #[test]
+    fn only_what_would_be_refused_is_conceded() {
+        let allowed = Demands {
+            allow_degraded: [Control::Cgroup, Control::Mdwe, Control::Root].into(),
+            ..Demands::default()
+        };
+        let mut report = full();
+        report.add(Control::Cgroup, Enforcement::Degraded, false, "rlimits");
+        report.add(Control::Mdwe, Enforcement::Absent, false, "Linux 6.3");
+        let conceded: Vec<Control> = report
+            .conceded(&allowed)
+            .iter()
+            .map(|f| f.control)
+            .collect();
+        assert_eq!(conceded, [Control::Cgroup]);
     }
 
     #[test]

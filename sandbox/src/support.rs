@@ -19,13 +19,14 @@ impl Kernel {
     #[must_use]
     pub fn running() -> Kernel {
         static RUNNING: OnceLock<Kernel> = OnceLock::new();
-        *RUNNING.get_or_init(|| {
-            let release = rustix::system::uname()
-                .release()
-                .to_string_lossy()
-                .into_owned();
-            Kernel::parse(&release)
-        })
+        *RUNNING.get_or_init(|| Kernel::parse(&Kernel::release()))
+    }
+
+    /// The running kernel's release as uname(2) gives it.
+    #[must_use]
+    pub fn release() -> String {
+        let name = rustix::system::uname();
+        name.release().to_string_lossy().into_owned()
     }
 
     fn parse(release: &str) -> Kernel {

@@ -68,6 +68,13 @@ pub fn off(control: Weakened) -> bool {
     .contains(&control)
 }
 
+/// Whether this build was told to leave anything out: its workers are then not held against
+/// what policy demands.
+#[must_use]
+pub fn weakened() -> bool {
+    cfg!(feature = "weaken") && std::env::var_os(VARIABLE).is_some_and(|list| !list.is_empty())
+}
+
 /// Whether this build was told to leave the control out: never.
 #[cfg(not(feature = "weaken"))]
 #[must_use]

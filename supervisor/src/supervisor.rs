@@ -16,6 +16,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sandbox::report::Report;
 use sandbox::seccomp::{Profile, Program as Filter};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
@@ -125,6 +126,28 @@ impl Supervisor {
     #[must_use]
     pub fn status(&self, plugin: &PluginId) -> Option<PluginStatus> {
         self.shared.plugins().get(plugin).map(PluginStatus::of)
+    }
+
+    /// What was read back of the confinement of a plugin's worker, while it has one.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::path::Path;
+    ///
+    /// use cordon_supervisor::Supervisor;
+    ///
+    /// let supervisor = Supervisor::builder().start().await?;
+    /// let greet = supervisor.load(Path::new("libgreet.so")).await?;
+    /// let report = supervisor.report(&greet).ok_or("it has ended")?;
+    /// for finding in &report.findings {
+    ///     println!("{}", finding.sentence());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn report(&self, plugin: &PluginId) -> Option<Report> {
+        Some(self.worker(plugin)?.report().clone())
     }
 
     /// The plugin's worker, while it has one.

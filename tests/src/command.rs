@@ -71,12 +71,24 @@ impl Cordon {
         self.command("inspect", plugin)
     }
 
+    /// `cordon report PLUGIN`, options to follow.
+    #[must_use]
+    pub fn confinement(&self, plugin: &Path) -> Invocation {
+        self.command("report", plugin)
+    }
+
     fn command(&self, name: &str, plugin: &Path) -> Invocation {
+        let mut invocation = self.bare(name);
+        invocation.command.arg(plugin);
+        invocation
+    }
+
+    fn bare(&self, name: &str) -> Invocation {
         let mut command = Command::new(&self.program);
         command
             .env_remove("CORDON_WORKER")
-            .env("CORDON_WEAKEN", &self.weaken);
-        command.arg(name).arg(plugin);
+            .env("CORDON_WEAKEN", &self.weaken)
+            .arg(name);
         Invocation { command }
     }
 }

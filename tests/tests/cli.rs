@@ -81,7 +81,7 @@ fn json_of_a_run_is_one_object_with_these_fields() {
 
     assert_eq!(finished.status.code(), Some(3), "{finished}");
     let object: Value = serde_json::from_slice(&finished.stdout).unwrap();
-    let fields = "calls launch_micros output plugin reason state trust version violations";
+    let fields = "calls conceded launch_micros output plugin reason state trust version violations";
     assert_eq!(names(&object), fields);
     assert_eq!(object["plugin"], "deflate");
     assert_eq!(object["trust"], "UNSIGNED");
@@ -193,7 +193,8 @@ fn folder_is_served_as_json_lines_until_sigint_and_exits_with_0() {
         let active = Value::from("active");
         let expected = [(&"deflate".into(), &active), (&"wordcount".into(), &active)];
         assert_eq!(states.collect::<Vec<_>>(), expected);
-        let fields = "by_kind calls counted digest id launches path pid state trust usage version";
+        let fields =
+            "by_kind calls conceded counted digest id launches path pid state trust usage version";
         assert_eq!(names(&plugins[0]), fields);
         assert_eq!(names(&plugins[0]["usage"]), "cpu_us fds heap_bytes threads");
         assert_eq!(plugins[0]["usage"]["threads"], 1);

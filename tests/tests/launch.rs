@@ -60,13 +60,13 @@ async fn plugin_answers_from_a_worker_whose_report_holds_in_full() {
     ];
     assert_eq!(controls.collect::<BTreeSet<_>>(), expected.into());
     for finding in &report.findings {
-        // SO_PASSRIGHTS and PIDFD_INFO_COREDUMP came with Linux 6.16.
+        // SO_PASSRIGHTS came with Linux 6.16.
         let young = Kernel::running()
             >= (Kernel {
                 major: 6,
                 minor: 16,
             });
-        let absent = matches!(finding.control, Control::PassedFds | Control::Undumpable) && !young;
+        let absent = finding.control == Control::PassedFds && !young;
         let wanted = match absent {
             false => Enforcement::Enforced,
             true => Enforcement::Degraded,

@@ -17,7 +17,7 @@ use procfs::process::Process;
 use crate::cgroup::LimitError;
 use crate::mounts::{Mounted, listed, planned};
 use crate::plan::Ids;
-use crate::report::{Control, Enforcement, Report};
+use crate::report::{Control, Report};
 use crate::rlimits::Rlimits;
 use crate::weaken::{Weakened, off};
 
@@ -210,8 +210,8 @@ fn undumpable(worker: BorrowedFd<'_>, report: &mut Report) -> Result<(), AttestE
         return Ok(());
     }
     let told = crate::sys::pidfd::undumpable(worker).map_err(gone)?;
-    let (enforcement, value) = match told {
-        Some(true) => (Enforcement::Enforced, "set"),
+    let value = match told {
+        Some(true) => "set",
         Some(false) => {
             let found = "dumpable".to_owned();
             return Err(mismatch(
@@ -221,11 +221,10 @@ fn undumpable(worker: BorrowedFd<'_>, report: &mut Report) -> Result<(), AttestE
                 "undumpable",
             ));
         }
-        None => (
-            Enforcement::Degraded,
-            "set by the worker itself: this kernel doesn't tell (Linux 6.16)",
-        ),
+        None => {
+            "set, as the worker read back before it loaded (others are told from Linux 6.16 on)"
+        }
     };
-    report.add(Control::Undumpable, enforcement, told.is_some(), value);
+    report.enforced(Control::Undumpable, value);
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::set_no_new_privs;
 
 use super::fds;
@@ -36,14 +36,21 @@ pub fn confine() -> Result<Option<OwnedFd>, Failure> {
         step(Step::NoNewPrivs, || Ok(set_no_new_privs(true)?))?;
     }
     if !off(Weakened::Undumpable) {
-        step(Step::Undumpable, || {
-            Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
-        })?;
+        step(Step::Undumpable, become_undumpable)?;
     }
     if off(Weakened::Seccomp) {
         return Ok(None);
     }
     step(Step::Seccomp, || lockdown.filter.install_with_listener()).map(Some)
+}
+
+/// Read back here, where all code is still ours: before Linux 6.16 no kernel tells others.
+fn become_undumpable() -> io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    match dumpable_behavior()? {
+        DumpableBehavior::NotDumpable => Ok(()),
+        _ => Err(io::Error::from_raw_os_error(libc::EBADE)),
+    }
 }
 
 fn step<T>(step: Step, work: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {

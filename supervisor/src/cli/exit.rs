@@ -86,6 +86,7 @@ pub(crate) fn of_load(error: &LoadError) -> Code {
             LaunchError::Launcher(_)
             | LaunchError::Lockdown(_)
             | LaunchError::Attest(_)
+            | LaunchError::Confinement(_)
             | LaunchError::Setup { .. }
             | LaunchError::Handshake(_) => Code::NoSandbox,
         },

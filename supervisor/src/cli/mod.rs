@@ -4,6 +4,7 @@ mod exit;
 mod inspect;
 mod policy;
 mod print;
+mod report;
 mod run;
 mod table;
 
@@ -12,6 +13,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use sandbox::report::Control;
 
 pub(crate) use exit::Failure;
 
@@ -32,6 +35,8 @@ enum Command {
     Run(run::Arguments),
     /// Show what a plugin is. Runs no plugin code.
     Inspect(inspect::Arguments),
+    /// Load a plugin, show how its worker is really confined, unload it.
+    Report(report::Arguments),
 }
 
 /// How results are printed.
@@ -53,6 +58,9 @@ struct PolicyArguments {
     /// A limit for every plugin, over those of the policy, such as heap=64M.
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<String>,
+    /// Do without a control that policy demands, such as core-scheduling; may be given again.
+    #[arg(long = "allow-degraded", value_name = "CONTROL")]
+    allow_degraded: Vec<Control>,
 }
 
 /// Runs the command line.
@@ -67,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
             paired.and_then(|()| run::run(arguments))
         }
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
     };
     match result {
         Ok(code) => code,
@@ -91,4 +100,28 @@ fn log(verbose: u8) {
         // It would tell by `eprintln!`, which panics where standard error is closed.
         .log_internal_errors(false)
         .init();
+}
+
+/// What commands that load plugins run on.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::Code::Error, error))
+}
+
+/// Resolves when the user or the system asks for the end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::hangup()) => {}
+    }
 }

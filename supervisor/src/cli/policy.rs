@@ -25,5 +25,8 @@ pub(super) fn read(arguments: &PolicyArguments) -> Result<Policy, Failure> {
             .override_limits(&settings)
             .map_err(|error| usage(&error))?;
     }
+    for control in &arguments.allow_degraded {
+        policy.allow_degraded(*control);
+    }
     Ok(policy)
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use cordon_supervisor::PluginStatus;
 use serde::Serialize;
 
 use super::Failure;
@@ -38,6 +39,17 @@ pub(super) fn json(value: &impl Serialize) -> Result<Reader, Failure> {
 /// Tells of what went wrong, on standard error. If that fails too there is nobody to tell.
 pub(super) fn error(error: &impl std::fmt::Display) {
     writeln!(io::stderr(), "cordon: {error}").ok();
+}
+
+/// Tells of what a plugin's worker does without, on standard error.
+pub(super) fn conceded(plugin: &PluginStatus) {
+    for finding in &plugin.conceded {
+        error(&format_args!(
+            "warning: plugin {}: {}, and policy allows that",
+            plugin.id,
+            finding.sentence()
+        ));
+    }
 }
 
 fn write(out: &mut impl Write, text: &[u8]) -> Result<Reader, Failure> {

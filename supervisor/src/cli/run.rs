@@ -14,7 +14,7 @@ use cordon_supervisor::units::TimeSpan;
 use cordon_supervisor::{StartError, Supervisor};
 
 use super::exit::Code;
-use super::{Failure, Format, PolicyArguments, policy};
+use super::{Failure, Format, PolicyArguments, policy, runtime};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -106,11 +106,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             "--call needs one plugin, not a folder",
         ));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Code::Error, error))?;
-    let code = runtime.block_on(async {
+    let code = runtime()?.block_on(async {
         if arguments.paired.is_empty() {
             serve::serve(&arguments, policy, files).await
         } else {
@@ -150,20 +146,4 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Err(Failure::new(Code::NotFound, sentence));
     }
     Ok(files)
-}
-
-/// Resolves when the user or the system asks for the end.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::hangup()) => {}
-    }
 }

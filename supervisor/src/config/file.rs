@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
+use sandbox::report::{Control, Demands};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{PolicyRules, ViolationRules};
@@ -18,6 +19,7 @@ pub(super) struct Document {
     pub(super) limits: LimitSettings,
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
+    pub(super) confinement: ConfinementSettings,
     pub(super) monitor: Monitor,
     pub(super) load: Load,
     pub(super) call: Call,
@@ -31,6 +33,7 @@ pub(super) struct PluginSettings {
     pub(super) limits: LimitSettings,
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
+    pub(super) confinement: ConfinementSettings,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -45,6 +48,21 @@ pub(super) struct ViolationSettings {
     pub(super) threshold: Option<NonZeroU32>,
     pub(super) auto_unmount: Option<bool>,
     pub(super) log_violations: Option<bool>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(try_from = "ConfinementTable")]
+pub(super) struct ConfinementSettings {
+    require: Option<BTreeSet<Control>>,
+    allow_degraded: Option<BTreeSet<Control>>,
+}
+
+/// The table as written, which may contradict itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfinementTable {
+    require: Option<BTreeSet<Control>>,
+    allow_degraded: Option<BTreeSet<Control>>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +120,7 @@ impl Document {
             limits: self.limits.clone(),
             grants: self.grants.clone(),
             violations: self.violations.clone(),
+            confinement: self.confinement.clone(),
         }
     }
 }
@@ -126,7 +145,48 @@ impl PluginSettings {
                     .log_violations
                     .unwrap_or(base.violations.log_violations),
             },
+            demands: self.confinement.applied_to(&base.demands),
         })
+    }
+}
+
+impl TryFrom<ConfinementTable> for ConfinementSettings {
+    type Error = String;
+
+    fn try_from(table: ConfinementTable) -> Result<Self, String> {
+        let ConfinementTable {
+            require,
+            allow_degraded,
+        } = table;
+        if let (Some(require), Some(allowed)) = (&require, &allow_degraded)
+            && let Some(both) = require.intersection(allowed).next()
+        {
+            return Err(format!("{both} is both in require and in allow_degraded"));
+        }
+        Ok(Self {
+            require,
+            allow_degraded,
+        })
+    }
+}
+
+impl ConfinementSettings {
+    /// Where base and settings contradict each other, the settings hold.
+    fn applied_to(&self, base: &Demands) -> Demands {
+        let mut demands = base.clone();
+        if let Some(require) = &self.require {
+            demands
+                .allow_degraded
+                .retain(|control| !require.contains(control));
+            demands.required.clone_from(require);
+        }
+        if let Some(allowed) = &self.allow_degraded {
+            demands
+                .required
+                .retain(|control| !allowed.contains(control));
+            demands.allow_degraded.clone_from(allowed);
+        }
+        demands
     }
 }
 

@@ -10,6 +10,9 @@
 //! threshold = 10
 //! auto_unmount = true
 //! log_violations = true
+//! [confinement]
+//! require = ["core-scheduling"]    # demanded even where the host doesn't offer it
+//! allow_degraded = ["cgroup"]      # may be degraded or absent, and is reported so
 //! [monitor]
 //! interval = "10s"
 //! [load]
@@ -17,7 +20,7 @@
 //! [call]
 //! deadline = "30s"
 //! grace = "250ms"
-//! [plugin.greet]                   # limits, grants and violations again, for one plugin
+//! [plugin.greet]                   # limits, grants, violations, confinement: for one plugin
 //! limits = { threads = 8 }
 //! ```
 
@@ -28,6 +31,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use sandbox::report::{Control, Demands};
 use thiserror::Error;
 
 use file::{Call, Document, Load, Monitor, PluginSettings};
@@ -67,6 +71,8 @@ pub struct PolicyRules {
     pub env: BTreeSet<EnvName>,
     /// What follows from violations.
     pub violations: ViolationRules,
+    /// What its worker's confinement report must show.
+    pub demands: Demands,
 }
 
 /// What follows from violations of a plugin.
@@ -167,6 +173,14 @@ impl Policy {
         }
         *self = changed;
         Ok(())
+    }
+
+    /// Does without `control` for every plugin, whatever the file says of it.
+    pub fn allow_degraded(&mut self, control: Control) {
+        for rules in std::iter::once(&mut self.rules).chain(self.plugins.values_mut()) {
+            rules.demands.required.remove(&control);
+            rules.demands.allow_degraded.insert(control);
+        }
     }
 
     /// What this policy says about `plugin`.

@@ -62,6 +62,32 @@ fn the_command_line_goes_above_all() {
 }
 
 #[test]
+fn confinement_is_laid_over_for_one_plugin_and_by_the_command_line() {
+    use Control::{Cgroup, CoreScheduling, Mdwe};
+    let mut policy = parse(
+        "[confinement]\nrequire = [\"mdwe\"]\nallow_degraded = [\"core-scheduling\"]\n\
+         [plugin.greet.confinement]\nrequire = [\"core-scheduling\"]\n\
+         [plugin.other.confinement]\nallow_degraded = [\"mdwe\"]",
+    )
+    .unwrap();
+    let demands = |policy: &Policy, plugin: &str| {
+        let demands = policy.rules(&plugin.parse().unwrap()).demands.clone();
+        let list = |set: BTreeSet<Control>| set.into_iter().collect::<Vec<_>>();
+        (list(demands.required), list(demands.allow_degraded))
+    };
+    assert_eq!(demands(&policy, "x"), (vec![Mdwe], vec![CoreScheduling]));
+    assert_eq!(demands(&policy, "greet"), (vec![CoreScheduling], vec![]));
+    assert_eq!(demands(&policy, "other"), (vec![], vec![Mdwe]));
+
+    policy.allow_degraded(CoreScheduling);
+    policy.allow_degraded(Cgroup);
+
+    let both = vec![Cgroup, CoreScheduling];
+    assert_eq!(demands(&policy, "x"), (vec![Mdwe], both.clone()));
+    assert_eq!(demands(&policy, "greet"), (vec![], both));
+}
+
+#[test]
 fn each_wrong_field_is_named_with_file_line_and_column() {
     for (text, error) in [
         (
@@ -92,6 +118,14 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
         (
             "[limits]\nheap = { soft = \"1GB\" }",
             "line 2, column 10: limits.heap.soft: unknown field `soft`, expected `declared` or `hard`",
+        ),
+        (
+            "[confinement]\nrequire = [\"mdew\"]",
+            "confinement.require[0]: unknown variant `mdew`, expected one of `namespaces`, ",
+        ),
+        (
+            "[confinement]\nrequire = [\"mdwe\"]\nallow_degraded = [\"mdwe\"]",
+            "confinement: mdwe is both in require and in allow_degraded",
         ),
         (
             "library_dirs = [\"lib\"]",

@@ -242,6 +242,8 @@ impl Shared {
                 load: self.policy.load_deadline.as_duration(),
                 grace: self.policy.call_grace.as_duration(),
             },
+            demands: self.policy.rules(id).demands.clone(),
+            mode: policy.mode,
             file,
             preload,
         };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sandbox::report::Report;
+use sandbox::report::{Finding, Report};
+use sandbox::seccomp::Mode;
 use serde::Serialize;
 
 use super::Entry;
@@ -53,6 +54,12 @@ pub struct PluginStatus {
     /// What was read back of its worker's confinement.
     #[serde(skip)]
     pub report: Option<Report>,
+    /// The mode of its worker's seccomp filter.
+    #[serde(skip)]
+    pub mode: Option<Mode>,
+    /// What of its worker's confinement policy does without, by the operator's explicit word:
+    /// controls that are degraded or absent and would else refuse the load.
+    pub conceded: Vec<Finding>,
     /// The last lines that it printed or logged, escaped.
     #[serde(skip)]
     pub lines: Vec<Line>,
@@ -82,6 +89,8 @@ impl PluginStatus {
             pid: worker.map(crate::worker::Worker::pid),
             launch_time: worker.map(crate::worker::Worker::launch_time),
             report: worker.map(|worker| worker.report().clone()),
+            mode: worker.map(crate::worker::Worker::mode),
+            conceded: worker.map_or_else(Vec::new, crate::worker::Worker::conceded),
             lines: kept.lines,
         }
     }

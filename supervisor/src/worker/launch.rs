@@ -11,12 +11,12 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::attest::{AttestError, Expected, attest};
 use sandbox::cgroup::{Applied, Events, Probe};
 use sandbox::plan::Plan;
-use sandbox::report::{Control, Enforcement, Report};
-use sandbox::seccomp::{Listener, Profile};
+use sandbox::report::{Control, Demands, Enforcement, Report, Unmet};
+use sandbox::seccomp::{Listener, Mode, Profile};
 use sandbox::steps::now;
 use sandbox::sys::readiness::register;
 use sandbox::sys::socket;
-use sandbox::weaken::{Weakened, off};
+use sandbox::weaken::{Weakened, off, weakened};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
@@ -43,6 +43,10 @@ pub(crate) struct Request {
     pub(crate) plan: Plan,
     pub(crate) profile: Arc<Profile>,
     pub(crate) times: Times,
+    /// What the worker's report must show.
+    pub(crate) demands: Demands,
+    /// The mode of `profile`.
+    pub(crate) mode: Mode,
     /// Path of the plugin in the worker's root.
     pub(crate) file: String,
     /// Paths of its libraries, dependencies first.
@@ -195,6 +199,7 @@ async fn confined(
     let mut report = attest(pidfd.as_fd(), launched.init.as_fd(), &channels.expected)?;
     add_limits(&mut report, &launched.applied, &request.plan)?;
     add_passed_fds(&mut report, refused);
+    demand(&report, &request.demands)?;
     timeline.attested = now();
     let tasks = Tasks {
         socket,
@@ -229,11 +234,37 @@ async fn confined(
         cause: Mutex::new(None),
         ended: watch::Sender::new(None),
         times: request.times,
+        demands: request.demands,
+        mode: request.mode,
         report,
         stages: launched.stages,
         timeline: OnceLock::new(),
     };
     Ok((Arc::new(worker), tasks))
+}
+
+/// Controls that no report has a finding of so far: demanded where policy requires them.
+const UNREAD: [Control; 8] = [
+    Control::Nesting,
+    Control::Landlock,
+    Control::LandlockTcp,
+    Control::LandlockScopes,
+    Control::Mdwe,
+    Control::Speculation,
+    Control::CoreScheduling,
+    Control::Keyring,
+];
+
+fn demand(report: &Report, demands: &Demands) -> Result<(), Box<Unmet>> {
+    if weakened() {
+        return Ok(());
+    }
+    let mut demands = demands.clone();
+    let unread = UNREAD.into_iter().filter(|control| {
+        report.finding(*control).is_none() && !demands.required.contains(control)
+    });
+    demands.allow_degraded.extend(unread.collect::<Vec<_>>());
+    report.meet(&demands).map_err(Box::new)
 }
 
 /// The tasks of an attested worker, with all that they need, to be started.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipc_proto::message::LoadFailure;
 use sandbox::attest::AttestError;
 use sandbox::launch::Failure;
+use sandbox::report::Unmet;
 
 use crate::ending::Ending;
 use crate::launcher::LauncherError;
@@ -22,6 +23,9 @@ pub enum LaunchError {
     /// The worker isn't confined as it must be.
     #[error("attestation failed: {0}")]
     Attest(#[from] AttestError),
+    /// It is confined as it can be here, and policy demands more.
+    #[error(transparent)]
+    Confinement(#[from] Box<Unmet>),
     /// A channel or a watch couldn't be made.
     #[error("can't set up the worker's {what}: {source}")]
     Setup {

@@ -27,8 +27,8 @@ use nix::time::ClockId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::cgroup::Probe;
 use sandbox::launch::Stage;
-use sandbox::report::Report;
-use sandbox::seccomp::{Phase, Profile};
+use sandbox::report::{Demands, Finding, Report};
+use sandbox::seccomp::{Mode, Phase, Profile};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::ending::Ending;
@@ -66,6 +66,8 @@ pub struct Worker {
     cause: Mutex<Option<Ending>>,
     ended: watch::Sender<Option<Ending>>,
     times: Times,
+    demands: Demands,
+    mode: Mode,
     report: Report,
     stages: Vec<Stage>,
     timeline: OnceLock<Timeline>,
@@ -152,6 +154,22 @@ impl Worker {
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// The mode of its seccomp filter.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What of its confinement policy does without, by the operator's explicit word.
+    #[must_use]
+    pub fn conceded(&self) -> Vec<Finding> {
+        self.report
+            .conceded(&self.demands)
+            .into_iter()
+            .cloned()
+            .collect()
     }
 
     /// When each step of its launch was done.

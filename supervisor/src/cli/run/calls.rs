@@ -10,9 +10,9 @@ use cordon_supervisor::output::escape;
 use cordon_supervisor::{Call, CallError, LoadError, PluginStatus, Supervisor};
 use serde_json::{Value, json};
 
-use super::{Arguments, Request, interrupted, reply, start};
+use super::{Arguments, Request, reply, start};
 use crate::cli::exit::{Code, of_call, of_load};
-use crate::cli::{Failure, Format, print};
+use crate::cli::{Failure, Format, interrupted, print};
 
 /// Calls in order; a plugin that lost its worker is loaded again for the next one.
 pub(super) async fn call(
@@ -26,7 +26,11 @@ pub(super) async fn call(
             Ok(id) => id,
             Err(error) => return Err(not_loaded(&supervisor, arguments.format, error)),
         };
-        let launch_time = supervisor.status(&id).and_then(|status| status.launch_time);
+        let loaded = supervisor.status(&id);
+        if let (Format::Table, Some(loaded)) = (arguments.format, &loaded) {
+            print::conceded(loaded);
+        }
+        let launch_time = loaded.as_ref().and_then(|status| status.launch_time);
         let mut code = Code::Ok;
         let mut results = Vec::new();
         for request in &arguments.paired {
@@ -44,6 +48,7 @@ pub(super) async fn call(
         supervisor.unload(&id).await.ok();
         if let (Format::Json, Some(mut status)) = (arguments.format, supervisor.status(&id)) {
             status.state = state.unwrap_or(status.state);
+            status.conceded = loaded.map_or_else(Vec::new, |loaded| loaded.conceded);
             let mut object = summary(&status, results);
             object["launch_micros"] = json!(launch_time.map(|time| time.as_micros() as u64));
             print::json(&object)?;
@@ -168,6 +173,7 @@ fn summary(status: &PluginStatus, calls: Vec<Value>) -> Value {
         "trust": status.trust,
         "state": status.state.to_string(),
         "reason": reason,
+        "conceded": status.conceded,
         "calls": calls,
         "violations": {
             "counted": status.counted,

@@ -13,10 +13,10 @@ use cordon_supervisor::{PluginStatus, Supervisor};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use super::{Arguments, interrupted, start};
+use super::{Arguments, start};
 use crate::cli::exit::{Code, of_load};
 use crate::cli::print::{self, Reader};
-use crate::cli::{Failure, Format, table};
+use crate::cli::{Failure, Format, interrupted, table};
 
 /// How often a live table is drawn.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(super) async fn serve(
     // One listener throughout: a signal between two of them would be lost.
     let mut interrupted = std::pin::pin!(interrupted());
     let code = tokio::select! {
-        code = load(&supervisor, files) => code,
+        code = load(&supervisor, files, arguments.format) => code,
         () = &mut interrupted => Code::Interrupted,
     };
     let mut shown = Ok(());
@@ -51,7 +51,7 @@ pub(super) async fn serve(
     shown.map(|()| code)
 }
 
-async fn load(supervisor: &Arc<Supervisor>, files: Vec<PathBuf>) -> Code {
+async fn load(supervisor: &Arc<Supervisor>, files: Vec<PathBuf>, format: Format) -> Code {
     let mut loads = JoinSet::new();
     for file in files {
         let supervisor = Arc::clone(supervisor);
@@ -59,9 +59,15 @@ async fn load(supervisor: &Arc<Supervisor>, files: Vec<PathBuf>) -> Code {
     }
     let mut worst = Code::Ok;
     while let Some(result) = loads.join_next().await {
-        if let Ok(Err(error)) = result {
-            print::error(&error);
-            worst = worst.max(of_load(&error));
+        match result {
+            Ok(Ok(id)) if format == Format::Table => {
+                supervisor.status(&id).iter().for_each(print::conceded);
+            }
+            Ok(Err(error)) => {
+                print::error(&error);
+                worst = worst.max(of_load(&error));
+            }
+            Ok(Ok(_)) | Err(_) => {}
         }
     }
     worst

@@ -1,0 +1,152 @@
+//! `cordon report`, and what policy demands of a report.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
+
+use std::collections::BTreeSet;
+
+use cordon_supervisor::worker::LaunchError;
+use cordon_supervisor::{LoadError, Supervisor};
+use cordon_tests::command::{Cordon, Finished, Invocation};
+use cordon_tests::host::{load, status, supervisor};
+use cordon_tests::plugins::example;
+use sandbox::report::{Class, Control, Enforcement};
+use serde_json::Value;
+
+#[test]
+fn report_names_each_control_with_class_state_and_value() {
+    let json = run(&["--format", "json"]);
+    let table = run(&[]);
+
+    for finished in [&json, &table] {
+        assert_eq!(finished.status.code(), Some(0), "{finished}");
+    }
+    let object = object(&json);
+    let fields = "conceded findings kernel launch_micros mode plugin trust unmet version";
+    assert_eq!(names(&object), fields);
+    assert_eq!(object["plugin"], "deflate");
+    assert_eq!(object["mode"], "strict");
+    assert_eq!(object["unmet"], Value::Array(Vec::new()));
+    assert!(object["launch_micros"].as_u64().unwrap() > 0);
+    let text = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        text.starts_with("deflate 1.0.0, UNSIGNED, Linux "),
+        "{text}"
+    );
+    for finding in object["findings"].as_array().unwrap() {
+        assert_eq!(names(finding), "class control enforcement offered value");
+        let cell = |name: &str| finding[name].as_str().unwrap();
+        let row = text.lines().find(|line| line.starts_with(cell("control")));
+        let row = row.unwrap_or_else(|| panic!("no {finding} in {text}"));
+        for cell in ["class", "enforcement", "value"].map(cell) {
+            assert!(row.contains(cell), "{cell}: {row}");
+        }
+    }
+}
+
+#[test]
+fn unmet_demand_exits_with_10_and_still_prints_what_was_read() {
+    let lacking = lacking();
+    let policy = policy(&format!("[confinement]\nrequire = [\"{lacking}\"]"));
+    let required = ["--policy", policy.to_str().unwrap()];
+
+    let refused = run(&[&required[..], &["--format", "json"]].concat());
+    let called = Cordon::normal().run(&example("deflate"));
+    let called = called.call("compress", "x").options(&required).finish();
+    let allowed = run(&[&required[..], &["--allow-degraded", lacking.name()]].concat());
+
+    assert_eq!(refused.status.code(), Some(10), "{refused}");
+    assert_eq!(object(&refused)["unmet"], Value::from(vec![lacking.name()]));
+    assert_eq!(called.status.code(), Some(10), "{called}");
+    for finished in [&refused, &called] {
+        let errors = String::from_utf8_lossy(&finished.stderr);
+        for part in [
+            format!("{lacking} is "),
+            format!("--allow-degraded {lacking}"),
+        ] {
+            assert!(errors.contains(&part), "{part}: {errors}");
+        }
+    }
+    assert_eq!(allowed.status.code(), Some(0), "{allowed}");
+}
+
+#[test]
+fn unknown_control_is_a_usage_error_that_lists_the_known_ones() {
+    let finished = run(&["--allow-degraded", "colour"]);
+
+    assert_eq!(finished.status.code(), Some(2), "{finished}");
+    let errors = String::from_utf8_lossy(&finished.stderr);
+    for control in Control::ALL {
+        assert!(errors.contains(control.name()), "{control}: {errors}");
+    }
+}
+
+#[tokio::test]
+async fn host_reads_the_report_and_a_refusal_is_typed() {
+    let lacking = lacking();
+    let content = supervisor("").await;
+    let demanding = supervisor(&format!("[confinement]\nrequire = [\"{lacking}\"]")).await;
+
+    let deflate = load(&content, &example("deflate")).await;
+    let refused = demanding.load(&example("deflate")).await;
+
+    let report = content.report(&deflate).unwrap();
+    assert_eq!(Some(&report), status(&content, &deflate).report.as_ref());
+    assert_ne!(report.findings, []);
+    let Err(LoadError::Launch {
+        source: LaunchError::Confinement(unmet),
+        ..
+    }) = refused
+    else {
+        panic!("{refused:?}")
+    };
+    let controls: Vec<Control> = unmet.findings.iter().map(|f| f.control).collect();
+    assert_eq!(controls, [lacking]);
+    unloaded(&content, &deflate).await;
+}
+
+async fn unloaded(supervisor: &Supervisor, plugin: &cordon_supervisor::manifest::PluginId) {
+    supervisor.unload(plugin).await.unwrap();
+    assert_eq!(supervisor.report(plugin), None);
+}
+
+/// Hardening that workers don't have here.
+fn lacking() -> Control {
+    let object = object(&run(&["--format", "json"]));
+    let findings = object["findings"].as_array().unwrap();
+    let enforced = serde_json::to_value(Enforcement::Enforced).unwrap();
+    let holds = |control: &Control| {
+        let found = |finding: &&Value| finding["control"] == control.name();
+        let finding = findings.iter().find(found);
+        finding.is_some_and(|finding| finding["enforcement"] == enforced)
+    };
+    let hardening = Control::ALL
+        .iter()
+        .filter(|c| c.class() == Class::Hardening);
+    let mut lacking = hardening.filter(|control| !holds(control));
+    *lacking.next().expect("a host that lacks some hardening")
+}
+
+fn run(options: &[&str]) -> Finished {
+    invocation().options(options).finish()
+}
+
+fn invocation() -> Invocation {
+    Cordon::normal().confinement(&example("deflate"))
+}
+
+fn object(finished: &Finished) -> Value {
+    serde_json::from_slice(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"))
+}
+
+fn policy(text: &str) -> tempfile::TempPath {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(&file, text).unwrap();
+    file.into_temp_path()
+}
+
+/// The names of an object's fields, in order.
+fn names(object: &Value) -> String {
+    let object = object.as_object().unwrap();
+    let names: BTreeSet<&str> = object.keys().map(String::as_str).collect();
+    names.into_iter().collect::<Vec<_>>().join(" ")
+}
