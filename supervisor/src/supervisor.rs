@@ -25,6 +25,7 @@ pub use builder::{Builder, StartError};
 pub use call::{Call, CallError, Verdict};
 pub use fds::TooFewFds;
 pub use load::LoadError;
+pub(crate) use load::confinement;
 pub use status::PluginStatus;
 
 use crate::config::Policy;

@@ -65,6 +65,12 @@ impl Cordon {
         self.command("run", plugin)
     }
 
+    /// `cordon check PLUGIN`, options to follow.
+    #[must_use]
+    pub fn check(&self, plugin: &Path) -> Invocation {
+        self.command("check", plugin)
+    }
+
     /// `cordon inspect PLUGIN`, options to follow.
     #[must_use]
     pub fn inspect(&self, plugin: &Path) -> Invocation {

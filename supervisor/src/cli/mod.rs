@@ -1,5 +1,6 @@
 //! The command line: arguments, exit codes, and one sentence per failure.
 
+mod check;
 mod exit;
 mod inspect;
 mod policy;
@@ -37,6 +38,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Load a plugin, show how its worker is really confined, unload it.
     Report(report::Arguments),
+    /// Tell whether a plugin would be loaded, and what speaks against it. Runs no plugin code.
+    Check(check::Arguments),
 }
 
 /// How results are printed.
@@ -76,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
     };
     match result {
         Ok(code) => code,

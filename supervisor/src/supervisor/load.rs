@@ -336,7 +336,7 @@ fn failure(error: &LoadError) -> Failure {
 }
 
 /// What the grants mean for the sandbox: the kernel enforces hard limits.
-fn confinement(grants: &Grants) -> policy::Policy {
+pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
     let limits = &grants.limits;
     let small = |count: crate::units::Count| u32::try_from(count.as_u64()).unwrap_or(u32::MAX);
     let granted = |name: &crate::manifest::EnvName| {
