@@ -1,6 +1,7 @@
 /* Misbehaves towards the supervisor, and for once doesn't. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "deeds.h"
@@ -33,6 +34,26 @@ static void forge(struct report *report, const char *data) {
     done(report, "sent a forged frame");
 }
 
+/* Hands the supervisor a fd that it never asked for. */
+static void send_fd(struct report *report, const char *data) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec byte = {"", 1};
+    struct msghdr message = {.msg_iov = &byte,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    (void)data;
+    memcpy(CMSG_DATA(&control.header), (int[]){STDOUT_FILENO}, sizeof(int));
+    if (sendmsg(3, &message, 0) < 0) {
+        stopped(report, errno, "sendmsg with SCM_RIGHTS");
+    } else {
+        done(report, "sent a fd");
+    }
+}
+
 static void exit_0(struct report *report, const char *data) {
     (void)report, (void)data;
     exit(0);
@@ -57,7 +78,8 @@ static void well_behaved(struct report *report, const char *data) {
 }
 
 const struct deed misbehaving[] = {
-    {"print", print},     {"forge", forge}, {"exit0", exit_0},
-    {"abort", abort_now}, {"segv", segv},   {"well-behaved", well_behaved},
+    {"print", print},   {"forge", forge},     {"send-fd", send_fd},
+    {"exit0", exit_0},  {"abort", abort_now}, {"segv", segv},
+    {"well-behaved", well_behaved},
     {NULL, NULL},
 };

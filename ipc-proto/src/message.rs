@@ -13,6 +13,8 @@ use body::sealed;
 pub enum ToWorker<'a> {
     /// First frame; a second one is the receiver's to refuse.
     Hello(Hello),
+    /// The listener was fetched: the worker closes its own, and answers `Ready`.
+    ListenerTaken,
     /// Map the plugin and run its constructors. Answered by `Loaded` or `LoadFailed`.
     Load {
         /// Path of the plugin inside the worker's root.
@@ -78,7 +80,13 @@ pub enum ToWorker<'a> {
 pub enum FromWorker<'a> {
     /// First frame.
     Hello(Hello),
-    /// The worker is locked down and waits to be attested. Carries the seccomp listener.
+    /// The seccomp filter is installed, and the supervisor is to fetch its listener from the worker
+    /// (pidfd_getfd(2)). Answered by `ListenerTaken`.
+    Listener {
+        /// The listener's number in the worker.
+        fd: i32,
+    },
+    /// The worker is locked down and waits to be attested.
     Ready,
     /// The worker could not lock itself down.
     SetupFailed {

@@ -52,7 +52,7 @@ impl Parts {
         let (a, b, c) = (&*self.texts.0, &*self.texts.1, &*self.texts.2);
         let (number, status, ..) = self.numbers;
         let payload = &self.bytes[..];
-        match self.which % 11 {
+        match self.which % 12 {
             0 => ToWorker::Hello(self.hello()),
             1 => ToWorker::Load {
                 plugin: a,
@@ -79,6 +79,7 @@ impl Parts {
             7 => ToWorker::Health,
             8 => ToWorker::Cancel,
             9 => ToWorker::Shutdown,
+            10 => ToWorker::ListenerTaken,
             _ => ToWorker::HostReply {
                 seq: number,
                 status,
@@ -89,7 +90,7 @@ impl Parts {
 
     fn upstream(&self) -> FromWorker<'_> {
         let (number, status, wide, byte) = self.numbers;
-        match self.which % 9 {
+        match self.which % 10 {
             0 => FromWorker::Hello(self.hello()),
             1 => FromWorker::Ready,
             2 => FromWorker::SetupFailed {
@@ -116,6 +117,7 @@ impl Parts {
                 level: byte,
                 text: &self.texts.0,
             },
+            8 => FromWorker::Listener { fd: status },
             _ => FromWorker::HostCall {
                 seq: number,
                 op: self.host_op(),

@@ -1,6 +1,7 @@
 //! The worker's serve loop: one plugin, one thread, blocking.
 //!
 //! ```text
+//! greet ─► handshake   locked down, or not
 //! serve ─► session   what to do with a request, and in which stage of the plugin's life
 //!            ├─► services  the host's functions, for the plugin's call that runs
 //!            ├─► link      the connection: requests in, replies out, host calls in between
@@ -13,6 +14,7 @@
 //! The kernel interface once it serves: `read`, `write`, `recvfrom` without waiting, memory.
 
 mod batch;
+mod handshake;
 mod inbox;
 mod link;
 mod services;
@@ -28,9 +30,22 @@ use std::os::fd::OwnedFd;
 use ipc_proto::channel::RecvError;
 use ipc_proto::frame::{DecodeError, EncodeError};
 use ipc_proto::version::HandshakeError;
+use sandbox::launch::Failure;
 use thiserror::Error;
 
 use crate::load::Dlopen;
+
+/// Tells the supervisor at `ipc` how the lockdown ended, and hands it the filter's listener.
+///
+/// # Errors
+/// [`ServeError`]: the process is to exit.
+pub(crate) fn greet(
+    ipc: &OwnedFd,
+    lockdown: Result<Option<OwnedFd>, &Failure>,
+) -> Result<(), ServeError> {
+    let socket = transport::Socket::new(ipc);
+    handshake::greet(socket, socket, lockdown)
+}
 
 /// Serves the supervisor at `ipc` until it asks for the end, after which the process is to exit 0.
 ///

@@ -67,7 +67,7 @@ fn one_step_beyond_what_is_permitted_is_refused_and_recorded() {
         ("fork", "clone"),
         ("clone-user-namespace", "clone"),
         ("send-to-path", "sendto"),
-        ("send-message-elsewhere", "sendmsg"),
+        ("send-message", "sendmsg"),
         ("lock-with-priority", "futex"),
         ("raise-limit", "prlimit64"),
         ("signal-itself-otherwise", "tgkill"),

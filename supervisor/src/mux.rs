@@ -171,6 +171,7 @@ impl Mux {
                 call,
             }),
             FromWorker::Hello(_) => Err(ProtocolError::OutOfSequence("hello")),
+            FromWorker::Listener { .. } => Err(ProtocolError::OutOfSequence("listener")),
             FromWorker::Ready => Err(ProtocolError::OutOfSequence("ready")),
             FromWorker::SetupFailed { .. } => Err(ProtocolError::OutOfSequence("setup failure")),
             FromWorker::Loaded { abi, .. } => {

@@ -49,6 +49,7 @@ mod kind {
     pub(super) const CANCEL: u8 = 0x09;
     pub(super) const SHUTDOWN: u8 = 0x0a;
     pub(super) const HOST_REPLY: u8 = 0x0b;
+    pub(super) const LISTENER_TAKEN: u8 = 0x0c;
 
     pub(super) const WORKER_HELLO: u8 = 0x81;
     pub(super) const READY: u8 = 0x82;
@@ -59,6 +60,7 @@ mod kind {
     pub(super) const REPLY: u8 = 0x87;
     pub(super) const LOG: u8 = 0x88;
     pub(super) const HOST_CALL: u8 = 0x89;
+    pub(super) const LISTENER: u8 = 0x8a;
 }
 
 impl sealed::Direction for Downstream {
@@ -69,7 +71,11 @@ impl sealed::Direction for Downstream {
             kind::HELLO => HELLO_LEN,
             kind::CALL | kind::HOOK | kind::RESTORE | kind::HOST_REPLY => PAYLOAD_BODY,
             kind::LOAD | kind::CREATE => CONTROL_BODY,
-            kind::SNAPSHOT | kind::HEALTH | kind::CANCEL | kind::SHUTDOWN => 0,
+            kind::LISTENER_TAKEN
+            | kind::SNAPSHOT
+            | kind::HEALTH
+            | kind::CANCEL
+            | kind::SHUTDOWN => 0,
             _ => return None,
         })
     }
@@ -77,6 +83,7 @@ impl sealed::Direction for Downstream {
     fn read<'a>(kind: u8, body: &mut Reader<'a>) -> Result<ToWorker<'a>, ReadError> {
         Ok(match kind {
             kind::HELLO => ToWorker::Hello(read_hello(body)?),
+            kind::LISTENER_TAKEN => ToWorker::ListenerTaken,
             kind::LOAD => ToWorker::Load {
                 plugin: body.get()?,
                 preload: body.get_list(MAX_PRELOAD)?,
@@ -118,6 +125,7 @@ impl sealed::Message for ToWorker<'_> {
     fn kind(&self) -> u8 {
         match self {
             Self::Hello(_) => kind::HELLO,
+            Self::ListenerTaken => kind::LISTENER_TAKEN,
             Self::Load { .. } => kind::LOAD,
             Self::Create { .. } => kind::CREATE,
             Self::Call { .. } => kind::CALL,
@@ -156,7 +164,9 @@ impl sealed::Message for ToWorker<'_> {
                 user,
             } => body.put((name, payload, tenant, user)),
             Self::Restore { schema, state } => body.put((schema, state)),
-            Self::Snapshot | Self::Health | Self::Cancel | Self::Shutdown => Ok(()),
+            Self::ListenerTaken | Self::Snapshot | Self::Health | Self::Cancel | Self::Shutdown => {
+                Ok(())
+            }
             Self::HostReply {
                 seq,
                 status,
@@ -174,7 +184,7 @@ impl sealed::Direction for Upstream {
             kind::WORKER_HELLO => HELLO_LEN,
             kind::REPLY | kind::HOST_CALL => PAYLOAD_BODY,
             kind::LOG => LOG_BODY,
-            kind::SETUP_FAILED | kind::LOADED | kind::LOAD_FAILED => CONTROL_BODY,
+            kind::LISTENER | kind::SETUP_FAILED | kind::LOADED | kind::LOAD_FAILED => CONTROL_BODY,
             kind::READY | kind::CREATED => 0,
             _ => return None,
         })
@@ -183,6 +193,7 @@ impl sealed::Direction for Upstream {
     fn read<'a>(kind: u8, body: &mut Reader<'a>) -> Result<FromWorker<'a>, ReadError> {
         Ok(match kind {
             kind::WORKER_HELLO => FromWorker::Hello(read_hello(body)?),
+            kind::LISTENER => FromWorker::Listener { fd: body.get()? },
             kind::READY => FromWorker::Ready,
             kind::SETUP_FAILED => FromWorker::SetupFailed {
                 step: body.get()?,
@@ -221,6 +232,7 @@ impl sealed::Message for FromWorker<'_> {
     fn kind(&self) -> u8 {
         match self {
             Self::Hello(_) => kind::WORKER_HELLO,
+            Self::Listener { .. } => kind::LISTENER,
             Self::Ready => kind::READY,
             Self::SetupFailed { .. } => kind::SETUP_FAILED,
             Self::Loaded { .. } => kind::LOADED,
@@ -239,6 +251,7 @@ impl sealed::Message for FromWorker<'_> {
     fn write(&self, body: &mut Writer<'_>) -> Result<(), WriteError> {
         match self {
             Self::Hello(hello) => body.put_raw(&hello.to_bytes()),
+            Self::Listener { fd } => body.put(fd),
             Self::Ready | Self::Created => Ok(()),
             Self::SetupFailed { step, errno } => body.put((step, errno)),
             Self::Loaded {

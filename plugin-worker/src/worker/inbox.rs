@@ -77,6 +77,10 @@ impl Inbox {
                 message: "a second hello",
                 stage: "connected",
             }),
+            ToWorker::ListenerTaken => Err(ServeError::OutOfSequence {
+                message: "word of a listener",
+                stage: "connected",
+            }),
             ToWorker::Cancel => Ok(self.cancel(frame.call)),
             ToWorker::HostReply {
                 seq,

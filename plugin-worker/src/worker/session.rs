@@ -275,6 +275,7 @@ fn run_request(
         ToWorker::Health => instance.health(&by_host, reply).into(),
         // The others were dealt with before: by `Session::answer`, or by the inbox.
         ToWorker::Hello(_)
+        | ToWorker::ListenerTaken
         | ToWorker::Load { .. }
         | ToWorker::Create { .. }
         | ToWorker::Cancel

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use super::arch::Arch;
 use super::profile::{Action, Profile};
@@ -79,10 +80,35 @@ impl Listener {
     /// Takes over a listener.
     ///
     /// # Errors
-    /// `Unsupported` where this kernel's notifications are larger than we know.
+    /// `InvalidInput` where the fd is none; `Unsupported` where this kernel's notifications
+    /// are larger than we know.
     pub fn new(fd: OwnedFd) -> io::Result<Listener> {
         sys::check_sizes()?;
-        Ok(Listener { fd })
+        let listener = Listener { fd };
+        // Whether such a call waits doesn't matter: only a listener knows the question.
+        match listener.is_valid(0) {
+            Ok(_) => Ok(listener),
+            Err(_) => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Fetches the listener that the process behind `pidfd` holds at its number `fd`. The
+    /// process needs no system call for it but to tell the number.
+    ///
+    /// # Errors
+    /// As [`Listener::new`]; `EPERM` without the right to trace the process, which an owner
+    /// of its user namespace has, and nobody where `kernel.yama.ptrace_scope` is 3; `ESRCH`
+    /// once it is gone; see pidfd_getfd(2).
+    pub fn fetch(pidfd: BorrowedFd<'_>, fd: RawFd) -> io::Result<Listener> {
+        Listener::new(pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())?)
+    }
+
+    /// A second fd for the same listener, to wait for its readiness with.
+    ///
+    /// # Errors
+    /// `EMFILE` and the like.
+    pub fn try_clone_fd(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
     }
 
     /// The next call that waits; `None` where its thread died meanwhile. Doesn't block,
@@ -198,6 +224,13 @@ mod tests {
             args,
         };
         profile.judge(&call, phase)
+    }
+
+    #[test]
+    fn what_is_no_listener_is_not_taken_for_one() {
+        let (pipe, _) = rustix::pipe::pipe().unwrap();
+        let error = Listener::new(pipe).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -1,11 +1,8 @@
 //! The filtered process: deeds by name, each a raw system call where the C library
 //! would do more than one.
 
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use sandbox::seccomp::{Arch, Data, Instruction, Mode, Outcome, Profile, Program};
 
 /// Names the deed, and says that this is the child.
@@ -14,7 +11,7 @@ pub(crate) const VARIABLE: &str = "CORDON_TEST_SECCOMP_DEED";
 /// Calls that the deed `compare` makes.
 pub(crate) const COMPARED: i64 = 20_000;
 
-/// Where a worker has its socket, and where strict lets it send its listener.
+/// Where a worker has its socket.
 const IPC: i32 = 3;
 
 pub(crate) fn main(deed: &str) -> ! {
@@ -40,7 +37,7 @@ fn supervised(deed: &str) {
         .compile()
         .unwrap();
     let listener = program.install_with_listener().unwrap();
-    send_fd(listener);
+    hand_over(listener);
     perform(deed, i64::from(file.as_raw_fd()));
 }
 
@@ -62,7 +59,7 @@ fn perform(deed: &str, file: i64) {
         "clone-user-namespace" => call(libc::SYS_clone, [0x1000_0000 | 0x3d_0f00, 0, 0, 0, 0, 0]),
         "clone3" => call(libc::SYS_clone3, [0; 6]),
         "send-to-path" => call(libc::SYS_sendto, [IPC.into(), path, 1, 0, path, 110]),
-        "send-message-elsewhere" => call(libc::SYS_sendmsg, [1, path, 0, 0, 0, 0]),
+        "send-message" => call(libc::SYS_sendmsg, [IPC.into(), path, 0, 0, 0, 0]),
         "lock-with-priority" => call(libc::SYS_futex, [path, 6, 0, 0, 0, 0]),
         "raise-limit" => call(libc::SYS_prlimit64, [0, 7, path, 0, 0, 0]),
         "signal-itself-otherwise" => call(libc::SYS_tgkill, [pid(), pid(), 19, 0, 0, 0]),
@@ -143,7 +140,7 @@ fn call_i386() {
 }
 
 fn init() {
-    send_fd(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+    hand_over(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
     sandbox::seccomp::init_program().unwrap().install().unwrap();
     // Only fd 0 may be written now, which is the same socket.
     let report = |value: i64| {
@@ -161,7 +158,7 @@ fn init() {
 /// Makes random calls under the strict program with every outcome turned into an errno of
 /// its own, and compares each with the interpreter.
 fn compare() {
-    send_fd(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+    hand_over(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
     let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).unwrap();
     let program = profile.compile().unwrap();
     observable(&program).install().unwrap();
@@ -306,18 +303,11 @@ fn report(result: i64) {
     }
 }
 
-fn send_fd(fd: OwnedFd) {
-    // SAFETY: main() placed the socket at this number and nothing closes it.
-    let socket = unsafe { BorrowedFd::borrow_raw(IPC) };
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = [fd.as_fd()];
-    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
-    let sent = sendmsg(
-        socket,
-        &[IoSlice::new(&[0])],
-        &mut ancillary,
-        SendFlags::NOSIGNAL,
-    );
-    assert_eq!(sent.unwrap(), 1);
+/// Tells the parent where the listener is, and closes it once the parent has its own.
+fn hand_over(listener: OwnedFd) {
+    report(listener.as_raw_fd().into());
+    let mut taken = [0u8];
+    // SAFETY: the buffer is one byte long and live.
+    let read = unsafe { libc::read(IPC, taken.as_mut_ptr().cast(), 1) };
+    assert_eq!(read, 1);
 }

@@ -1,13 +1,12 @@
 //! The parent: starts a child, takes its listener, answers as the profile says.
 
-use std::io::{IoSliceMut, Read};
-use std::mem::MaybeUninit;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use sandbox::seccomp::{Arch, Listener, Mode, Phase, Profile, Verdict};
 
 use crate::child;
@@ -24,7 +23,7 @@ pub(crate) struct Run {
 /// Runs a deed under the strict profile.
 pub(crate) fn run(deed: &str, phase: Phase) -> Run {
     let (mut child, mut socket) = start(deed);
-    let listener = Listener::new(receive_fd(&socket)).unwrap();
+    let listener = Listener::new(fetch_fd(&child, &mut socket)).unwrap();
     let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).unwrap();
     let mut calls = Vec::new();
     while wait(&listener) {
@@ -49,7 +48,7 @@ pub(crate) fn run(deed: &str, phase: Phase) -> Run {
 /// Runs a deed; its listener, if it sends one, is closed at once.
 pub(crate) fn run_unsupervised(deed: &str) -> Run {
     let (child, mut socket) = start(deed);
-    drop(receive_fd(&socket));
+    drop(fetch_fd(&child, &mut socket));
     finish(child, &mut socket, Vec::new())
 }
 
@@ -84,24 +83,14 @@ fn finish(mut child: Child, socket: &mut UnixStream, calls: Vec<(String, Verdict
     }
 }
 
-fn receive_fd(socket: &UnixStream) -> OwnedFd {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let received = recvmsg(
-        socket,
-        &mut [IoSliceMut::new(&mut byte)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    );
-    assert_eq!(
-        received.unwrap().bytes,
-        1,
-        "the child ended before it was filtered"
-    );
-    let message = ancillary.drain().next();
-    let Some(RecvAncillaryMessage::ScmRights(mut fds)) = message else {
-        panic!("no fd came with the message");
-    };
-    fds.next().unwrap()
+/// Fetches the listener from the child, which waits meanwhile.
+fn fetch_fd(child: &Child, socket: &mut UnixStream) -> OwnedFd {
+    let mut number = [0; 8];
+    socket.read_exact(&mut number).unwrap();
+    let pid = Pid::from_raw(child.id() as i32).unwrap();
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    let number = i64::from_le_bytes(number) as i32;
+    let fd = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()).unwrap();
+    socket.write_all(&[1]).unwrap();
+    fd
 }

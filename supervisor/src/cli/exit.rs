@@ -88,6 +88,7 @@ pub(crate) fn of_load(error: &LoadError) -> Code {
             | LaunchError::Attest(_)
             | LaunchError::Confinement(_)
             | LaunchError::Setup { .. }
+            | LaunchError::ListenerRefused(_)
             | LaunchError::Handshake(_) => Code::NoSandbox,
         },
         LoadError::State { .. }

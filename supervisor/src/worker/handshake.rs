@@ -1,10 +1,14 @@
 //! The first words on a worker's socket: locked down, then loaded and created.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use ipc_proto::frame::encode;
 use ipc_proto::message::{FromWorker, ToWorker};
 use ipc_proto::version::Hello;
+use rustix::net::{SendFlags, send};
 use sandbox::launch::{Cause, Failure, Step};
+use sandbox::seccomp::Listener;
 use sandbox::steps::now;
 use sandbox::sys::socket::{Sender, receive};
 use sandbox::weaken::{Weakened, off};
@@ -20,63 +24,111 @@ use crate::output::escape;
 
 /// A worker that is locked down and waits.
 pub(super) struct Ready {
-    pub(super) listener: Option<OwnedFd>,
+    pub(super) listener: Option<Listener>,
     pub(super) pidfd: OwnedFd,
 }
 
-/// The worker's first two frames, with its listener and its pidfd.
+/// The worker's words until it is ready, with its pidfd; its listener is fetched on the way.
 pub(super) async fn ready(
     socket: &AsyncFd<OwnedFd>,
     decoder: &mut WorkerDecoder,
 ) -> Result<Ready, LaunchError> {
-    let handshake = |what: &str| LaunchError::Handshake(what.to_owned());
-    let (mut listener, mut pidfd, mut greeted) = (None, None, false);
+    let mut greeting = Greeting::default();
     loop {
         let spare = decoder.spare();
         let received = setup(
             "socket",
             socket
-                .async_io(Interest::READABLE, |socket| receive(socket, spare, 1))
+                .async_io(Interest::READABLE, |socket| receive(socket, spare, 0))
                 .await,
         )?;
         if received.bytes == 0 {
             return Err(handshake("the worker ended before it was ready"));
         }
         decoder.filled(received.bytes);
-        listener = listener.or(received.fds.into_iter().next());
-        if let (None, Some(sender)) = (&pidfd, received.sender) {
-            pidfd = Some(identify(sender)?);
+        if let (None, Some(sender)) = (&greeting.pidfd, received.sender) {
+            greeting.pidfd = Some(identify(sender)?);
         }
-        while let Some(frame) = decoder
-            .next_frame()
-            .map_err(|e| handshake(&e.to_string()))?
-        {
-            match frame.message {
-                FromWorker::Hello(hello) if !greeted => {
-                    hello
-                        .check()
-                        .map_err(|error| handshake(&error.to_string()))?;
-                    greeted = true;
-                }
-                FromWorker::SetupFailed { step, errno } => {
-                    let step = Step::from_number(step).ok_or_else(|| handshake("unknown step"))?;
-                    return Err(Failure {
-                        step,
-                        cause: Cause::Errno(errno),
-                    }
-                    .into());
-                }
-                FromWorker::Ready if greeted => {
-                    if listener.is_none() && !off(Weakened::Seccomp) {
-                        return Err(handshake("it sent no listener"));
-                    }
-                    let pidfd = pidfd.ok_or_else(|| handshake("the kernel sent no pidfd"))?;
-                    return Ok(Ready { listener, pidfd });
-                }
-                _ => return Err(handshake("frames out of order")),
+        while let Some(frame) = decoder.next_frame().map_err(handshake)? {
+            if greeting.take(&frame.message, socket.get_ref())? {
+                return greeting.complete();
             }
         }
     }
+}
+
+/// What a worker has said so far.
+#[derive(Default)]
+struct Greeting {
+    greeted: bool,
+    listener: Option<Listener>,
+    pidfd: Option<OwnedFd>,
+}
+
+impl Greeting {
+    /// Takes a frame; `true` when it was the last.
+    fn take(&mut self, message: &FromWorker<'_>, socket: &OwnedFd) -> Result<bool, LaunchError> {
+        match message {
+            FromWorker::Hello(hello) if !self.greeted => {
+                hello.check().map_err(handshake)?;
+                self.greeted = true;
+            }
+            FromWorker::Listener { fd } if self.greeted && self.listener.is_none() => {
+                self.listener = Some(fetch(self.worker()?, *fd)?);
+                acknowledge(socket)?;
+            }
+            FromWorker::SetupFailed { step, errno } => {
+                let step = Step::from_number(*step).ok_or_else(|| handshake("unknown step"))?;
+                let cause = Cause::Errno(*errno);
+                return Err(Failure { step, cause }.into());
+            }
+            FromWorker::Ready if self.greeted => return Ok(true),
+            _ => return Err(handshake("frames out of order")),
+        }
+        Ok(false)
+    }
+
+    fn worker(&self) -> Result<BorrowedFd<'_>, LaunchError> {
+        self.pidfd.as_ref().map(AsFd::as_fd).ok_or_else(nameless)
+    }
+
+    fn complete(self) -> Result<Ready, LaunchError> {
+        if self.listener.is_none() && !off(Weakened::Seccomp) {
+            return Err(handshake("it has no listener"));
+        }
+        let pidfd = self.pidfd.ok_or_else(nameless)?;
+        Ok(Ready {
+            listener: self.listener,
+            pidfd,
+        })
+    }
+}
+
+fn nameless() -> LaunchError {
+    handshake("the kernel didn't say who sent it")
+}
+
+fn handshake(what: impl ToString) -> LaunchError {
+    LaunchError::Handshake(what.to_string())
+}
+
+/// Fetches the listener from the worker, which waits meanwhile.
+fn fetch(worker: BorrowedFd<'_>, fd: i32) -> Result<Listener, LaunchError> {
+    Listener::fetch(worker, fd).map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied => LaunchError::ListenerRefused(source),
+        _ => LaunchError::Setup {
+            what: "listener",
+            source,
+        },
+    })
+}
+
+/// The first bytes to the worker: an empty socket takes them whole.
+fn acknowledge(socket: &OwnedFd) -> Result<(), LaunchError> {
+    let mut frame = Vec::new();
+    encode(&ToWorker::ListenerTaken, 0, None, &mut frame).map_err(handshake)?;
+    setup("socket", send(socket, &frame, SendFlags::NOSIGNAL))?;
+    Ok(())
 }
 
 /// The worker waits for our word, so its pid is still its own.

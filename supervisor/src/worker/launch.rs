@@ -59,6 +59,8 @@ struct Channels {
     stdout: OwnedFd,
     stderr: OwnedFd,
     expected: Expected,
+    /// Whether the kernel refuses fds that are sent to the socket.
+    fds_refused: bool,
 }
 
 /// Launches a worker and has it load its plugin, within the load deadline. A launch that
@@ -155,6 +157,8 @@ fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> 
     )?;
     // Who the worker is comes with its first message, without trusting init.
     setup("socket", socket::pass_sender(&socket, true))?;
+    // No worker ever has an fd to send.
+    let fds_refused = setup("socket", socket::refuse_fds(&socket))?;
     setup("socket", rustix::io::ioctl_fionbio(&socket, true))?;
     let (stdout, stdout_write) = setup("stdout", pipe_with(PipeFlags::CLOEXEC))?;
     let (stderr, stderr_write) = setup("stderr", pipe_with(PipeFlags::CLOEXEC))?;
@@ -174,6 +178,7 @@ fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> 
             stdout,
             stderr,
             expected,
+            fds_refused,
         },
         [ipc, stdout_write, stderr_write],
     ))
@@ -193,12 +198,10 @@ async fn confined(
     let mut decoder = WorkerDecoder::new();
     let Ready { listener, pidfd } = ready(&socket, &mut decoder).await?;
     timeline.ready = now();
-    // From here no fd that it sends reaches us, where the kernel can refuse them.
-    let refused = setup("socket", socket::refuse_fds(&own))?;
     setup("socket", socket::pass_sender(&own, false))?;
     let mut report = attest(pidfd.as_fd(), launched.init.as_fd(), &channels.expected)?;
     add_limits(&mut report, &launched.applied, &request.plan)?;
-    add_passed_fds(&mut report, refused);
+    add_passed_fds(&mut report, channels.fds_refused);
     demand(&report, &request.demands)?;
     timeline.attested = now();
     let tasks = Tasks {
@@ -302,9 +305,9 @@ fn reader(pipe: OwnedFd) -> Result<Receiver, LaunchError> {
     setup("output", Receiver::from_owned_fd(pipe))
 }
 
-fn notifications(listener: OwnedFd) -> Result<(Listener, AsyncFd<OwnedFd>), LaunchError> {
-    let ready = readable("listener", listener.try_clone())?;
-    Ok((setup("listener", Listener::new(listener))?, ready))
+fn notifications(listener: Listener) -> Result<(Listener, AsyncFd<OwnedFd>), LaunchError> {
+    let ready = readable("listener", listener.try_clone_fd())?;
+    Ok((listener, ready))
 }
 
 fn readable(what: &'static str, fd: io::Result<OwnedFd>) -> Result<AsyncFd<OwnedFd>, LaunchError> {

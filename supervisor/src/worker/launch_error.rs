@@ -34,6 +34,12 @@ pub enum LaunchError {
         /// Why.
         source: io::Error,
     },
+    /// The kernel doesn't let the supervisor have the filter's listener.
+    #[error(
+        "can't fetch the worker's listener: {0} (tracing one's own processes must be allowed: \
+         where sysctl kernel.yama.ptrace_scope is 3 nobody may)"
+    )]
+    ListenerRefused(#[source] io::Error),
     /// The worker's first message isn't what a worker sends.
     #[error("the worker's handshake failed: {0}")]
     Handshake(String),

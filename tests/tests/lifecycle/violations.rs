@@ -71,6 +71,24 @@ async fn without_auto_unmount_a_plugin_is_only_counted() {
 }
 
 #[tokio::test]
+async fn fd_that_a_plugin_sends_is_refused_by_the_filter_and_recorded() {
+    let supervisor = supervisor("").await;
+    let vandal = load(&supervisor, &example("vandal")).await;
+
+    let reply = call(&supervisor, &vandal, "send-fd", "").await.unwrap();
+
+    assert_eq!(reply, "STOPPED: EPERM sendmsg with SCM_RIGHTS");
+    let vandal = status(&supervisor, &vandal);
+    let kinds: Vec<_> = vandal
+        .violations
+        .iter()
+        .map(|v| v.kind.to_string())
+        .collect();
+    assert_eq!(kinds, ["denied system call sendmsg"]);
+    assert_eq!(vandal.state, State::Active);
+}
+
+#[tokio::test]
 async fn unmounting_one_plugin_leaves_the_others() {
     let supervisor = supervisor("[violations]\nthreshold = 1").await;
     let vandal = load(&supervisor, &example("vandal")).await;
