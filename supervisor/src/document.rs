@@ -1,9 +1,10 @@
 //! TOML documents whose errors say where: line, column and field.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::DeserializeOwned;
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
 use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 
@@ -45,6 +46,21 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
             message: printable(error.message()),
         }
     })
+}
+
+/// Reads a list in which each key stands once.
+pub(crate) fn distinct<'de, D, T, K>(deserializer: D, key: fn(&T) -> &K) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+    K: Ord + fmt::Display,
+{
+    let list = Vec::<T>::deserialize(deserializer)?;
+    let mut seen = BTreeSet::new();
+    match list.iter().map(key).find(|key| !seen.insert(*key)) {
+        None => Ok(list),
+        Some(twice) => Err(de::Error::custom(format!("\"{twice}\" is there twice"))),
+    }
 }
 
 /// Hostile text for one line of a message: escaped, and cut.

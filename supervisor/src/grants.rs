@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use sandbox::policy::{self, FileGrant};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::config::PolicyRules;
+use crate::config::{FileRule, Grantable, Network, PolicyRules};
 use crate::limits::{Limits, TooMuch};
 use crate::manifest::{
-    Capability, Concurrency, EnvName, FileAccess, Hook, Manifest, Net, PluginId,
+    Access, Capability, Concurrency, EnvName, FileAccess, Hook, Manifest, Net, Nice, PluginId,
+    Realtime, Requires, TcpPorts,
 };
 use crate::units::ByteSize;
 
@@ -18,12 +20,14 @@ use crate::units::ByteSize;
 pub struct Grants {
     /// Resource limits.
     pub limits: Limits,
-    /// Files and folders of the host.
-    pub files: Vec<FileAccess>,
+    /// Files and folders of the host, and where the plugin sees them.
+    pub files: Vec<FileGrant>,
     /// Size of its private `/tmp`, if it has one. Part of the disk limit.
     pub tmp: Option<ByteSize>,
     /// Network.
-    pub net: Net,
+    pub net: Network,
+    /// TCP ports in that network.
+    pub tcp: TcpPorts,
     /// Environment variables of the host that it sees.
     pub env: BTreeSet<EnvName>,
     /// Whether it may start processes.
@@ -32,6 +36,12 @@ pub struct Grants {
     pub jit: bool,
     /// Capabilities over its own network namespace.
     pub capabilities: BTreeSet<Capability>,
+    /// Memory that it may lock.
+    pub locked_memory: ByteSize,
+    /// The lowest nice value that it may set; none means that it can't lower it at all.
+    pub nice: Option<Nice>,
+    /// The highest real-time priority that it may set, if any.
+    pub realtime: Option<Realtime>,
     /// How many calls it takes at once.
     pub concurrency: Concurrency,
     /// The hooks it is called for.
@@ -61,7 +71,10 @@ impl fmt::Display for Excess {
 
 /// A plugin that asks for more than policy allows; it isn't loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("plugin {plugin} asks for more than policy allows: {}", list(excess))]
+#[error(
+    "plugin {plugin} asks for more than policy allows: {}",
+    sentence(excess)
+)]
 pub struct Refused {
     /// The plugin.
     pub plugin: PluginId,
@@ -71,7 +84,7 @@ pub struct Refused {
 
 /// What `manifest` gets under `rules`, or every excess.
 pub fn intersect(manifest: &Manifest, rules: &PolicyRules) -> Result<Grants, Refused> {
-    let mut excess = ungrantable(manifest);
+    let mut excess = Vec::new();
     let limits = rules
         .limits
         .narrowed(&manifest.limits)
@@ -79,18 +92,16 @@ pub fn intersect(manifest: &Manifest, rules: &PolicyRules) -> Result<Grants, Ref
             excess.extend(too_much.into_iter().map(Excess::from));
             rules.limits.clone()
         });
-    let asked = &manifest.requires;
+    let (asked, most) = (&manifest.requires, &rules.grants);
     let disk = limits.disk.declared();
+    let files = files(&asked.files, &most.files, disk, &mut excess);
     if let Some(tmp) = asked.tmp.filter(|&tmp| tmp > disk) {
-        excess.push(Excess::new(
-            "requires.tmp",
-            tmp,
-            format_args!("{disk} (limits.disk)"),
-        ));
+        let allowed = format_args!("{disk} (limits.disk)");
+        excess.push(Excess::new("requires.tmp", tmp, allowed));
     }
-    for name in asked.env.difference(&rules.env) {
-        excess.push(Excess::new("requires.env", name, names(&rules.env)));
-    }
+    let net = network(asked, most.net, &mut excess);
+    sets(asked, most, &mut excess);
+    amounts(asked, most, &mut excess);
     if !excess.is_empty() {
         return Err(Refused {
             plugin: manifest.id.clone(),
@@ -99,42 +110,170 @@ pub fn intersect(manifest: &Manifest, rules: &PolicyRules) -> Result<Grants, Ref
     }
     Ok(Grants {
         limits,
-        files: Vec::new(),
+        files,
         tmp: asked.tmp.filter(|&tmp| tmp > ByteSize::bytes(0)),
-        net: Net::Isolated,
+        net,
+        tcp: asked.tcp.clone(),
         env: asked.env.clone(),
-        processes: false,
-        jit: false,
-        capabilities: BTreeSet::new(),
+        processes: asked.processes,
+        jit: asked.jit,
+        capabilities: asked.capabilities.clone(),
+        locked_memory: asked.locked_memory.unwrap_or_default(),
+        nice: asked.nice,
+        realtime: asked.realtime,
         concurrency: manifest.concurrency,
         hooks: manifest.hooks.clone(),
     })
 }
 
-/// What no policy has a rule for: files, network, processes, executable memory, capabilities.
-fn ungrantable(manifest: &Manifest) -> Vec<Excess> {
-    let asked = &manifest.requires;
-    let mut excess = Vec::new();
-    for (index, file) in asked.files.iter().enumerate() {
-        excess.push(Excess::new(
-            format_args!("requires.files[{index}]"),
-            file,
-            "none",
-        ));
+/// Each file asked for, by the rule that covers and allows it.
+fn files(
+    asked: &[FileAccess],
+    rules: &[FileRule],
+    disk: ByteSize,
+    excess: &mut Vec<Excess>,
+) -> Vec<FileGrant> {
+    let mut granted = Vec::new();
+    for (index, file) in asked.iter().enumerate() {
+        let field = format!("requires.files[{index}]");
+        let writes = file.access != Access::Read;
+        match rules
+            .iter()
+            .filter_map(|rule| narrowed(rule, file))
+            .max_by_key(|(depth, _)| *depth)
+        {
+            None => excess.push(Excess::new(field, file, covering(rules, file))),
+            Some(_) if writes && disk == ByteSize::bytes(0) => {
+                let allowed = format_args!("{disk} of writing (limits.disk)");
+                excess.push(Excess::new(field, file, allowed));
+            }
+            Some((_, grant)) => granted.push(grant),
+        }
     }
-    if asked.net > Net::Isolated {
-        excess.push(Excess::new("requires.net", asked.net, Net::Isolated));
+    granted
+}
+
+/// What `rule` grants of `asked`, with the length of the rule's path; nothing, if it doesn't
+/// cover it or allows less. An overlay isn't less than writing, and writing no overlay: one
+/// keeps what is written, the other doesn't.
+fn narrowed(rule: &FileRule, asked: &FileAccess) -> Option<(usize, FileGrant)> {
+    let below = asked
+        .path
+        .as_path()
+        .strip_prefix(rule.path.as_path())
+        .ok()?;
+    let access = match (asked.access, rule.access) {
+        (Access::Read, _) => policy::FileAccess::Read,
+        (Access::Write, most @ policy::FileAccess::Write { .. })
+        | (Access::Overlay, most @ policy::FileAccess::Overlay(_)) => most,
+        (Access::Write | Access::Overlay, _) => return None,
+    };
+    // Joining an empty path would end the source in a slash, which a file's must not.
+    let source = match below.as_os_str().is_empty() {
+        true => rule.source.as_path().to_owned(),
+        false => rule.source.as_path().join(below),
+    };
+    let depth = rule.path.as_path().components().count();
+    let target = asked.path.as_path().to_owned();
+    Some((
+        depth,
+        FileGrant {
+            source,
+            target,
+            access,
+        },
+    ))
+}
+
+/// What policy allows where `asked` is, in words.
+fn covering(rules: &[FileRule], asked: &FileAccess) -> String {
+    let covers = |rule: &&FileRule| asked.path.as_path().starts_with(rule.path.as_path());
+    let word = |rule: &FileRule| {
+        let access = match rule.access {
+            policy::FileAccess::Read => Access::Read,
+            policy::FileAccess::Write { .. } => Access::Write,
+            policy::FileAccess::Overlay(_) => Access::Overlay,
+        };
+        format!("{access} of {}", rule.path)
+    };
+    list(rules.iter().filter(covers).map(word))
+}
+
+fn network(asked: &Requires, most: Network, excess: &mut Vec<Excess>) -> Network {
+    let net = match asked.net {
+        Net::Isolated => Network::Isolated,
+        Net::Full => Network::Full,
+        Net::Restricted => {
+            let allowed = format_args!("{most}; {}", Network::RESTRICTED);
+            excess.push(Excess::new("requires.net", asked.net, allowed));
+            return Network::Isolated;
+        }
+    };
+    if net > most {
+        excess.push(Excess::new("requires.net", net, most));
     }
-    if asked.processes {
+    net
+}
+
+/// Fields of which each element is asked for by itself.
+fn sets(asked: &Requires, most: &Grantable, excess: &mut Vec<Excess>) {
+    beyond("requires.tcp.bind", &asked.tcp.bind, &most.tcp.bind, excess);
+    let (connect, allowed) = (&asked.tcp.connect, &most.tcp.connect);
+    beyond("requires.tcp.connect", connect, allowed, excess);
+    beyond("requires.env", &asked.env, &most.env, excess);
+    let (capabilities, allowed) = (&asked.capabilities, &most.capabilities);
+    beyond("requires.capabilities", capabilities, allowed, excess);
+}
+
+fn beyond<T: Ord + fmt::Display>(
+    field: &str,
+    asked: &BTreeSet<T>,
+    most: &BTreeSet<T>,
+    excess: &mut Vec<Excess>,
+) {
+    let allowed = || list(most.iter().map(T::to_string));
+    excess.extend(
+        asked
+            .difference(most)
+            .map(|element| Excess::new(field, element, allowed())),
+    );
+}
+
+/// Fields of which there is more and less.
+fn amounts(asked: &Requires, most: &Grantable, excess: &mut Vec<Excess>) {
+    let none = || "none".to_owned();
+    if asked.processes && !most.processes {
         excess.push(Excess::new("requires.processes", true, false));
     }
-    if asked.jit {
+    if asked.jit && !most.jit {
         excess.push(Excess::new("requires.jit", true, false));
     }
-    for capability in &asked.capabilities {
-        excess.push(Excess::new("requires.capabilities", capability, "none"));
+    if let Some(size) = asked
+        .locked_memory
+        .filter(|&size| size > most.locked_memory)
+    {
+        excess.push(Excess::new(
+            "requires.locked_memory",
+            size,
+            most.locked_memory,
+        ));
     }
-    excess
+    if let Some(nice) = asked
+        .nice
+        .filter(|nice| nice.rlimit() > most.nice.map_or(0, Nice::rlimit))
+    {
+        let allowed = most.nice.map_or_else(none, |nice| nice.to_string());
+        excess.push(Excess::new("requires.nice", nice, allowed));
+    }
+    if let Some(priority) = asked
+        .realtime
+        .filter(|&priority| Some(priority) > most.realtime)
+    {
+        let allowed = most
+            .realtime
+            .map_or_else(none, |priority| priority.to_string());
+        excess.push(Excess::new("requires.realtime", priority, allowed));
+    }
 }
 
 impl Excess {
@@ -157,130 +296,20 @@ impl From<TooMuch> for Excess {
     }
 }
 
-fn names(env: &BTreeSet<EnvName>) -> String {
-    if env.is_empty() {
-        return "none".to_owned();
-    }
-    env.iter()
-        .map(EnvName::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+fn sentence(excess: &[Excess]) -> String {
+    let each: Vec<String> = excess.iter().map(Excess::to_string).collect();
+    each.join("; ")
 }
 
-fn list(excess: &[Excess]) -> String {
-    excess
-        .iter()
-        .map(Excess::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+/// `items` separated by commas, or `none`.
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    match items.is_empty() {
+        true => "none".to_owned(),
+        false => items.join(", "),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use std::path::Path;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::config::Policy;
-
-    fn grant(manifest: &str, policy: &str) -> Result<Grants, Refused> {
-        let manifest = format!("id = \"greet\"\nversion = \"1.0.0\"\nabi = \"1.0\"\n{manifest}");
-        let manifest = Manifest::parse(Path::new("greet.toml"), &manifest).unwrap();
-        intersect(
-            &manifest,
-            Policy::parse(Path::new("policy.toml"), policy)
-                .unwrap()
-                .rules(&manifest.id),
-        )
-    }
-
-    #[test]
-    fn asking_for_nothing_gives_the_defaults_and_no_reach() {
-        let grants = grant("", "").unwrap();
-        assert_eq!(grants.limits, Limits::default());
-        assert_eq!(
-            (
-                grants.files.len(),
-                grants.env.len(),
-                grants.capabilities.len()
-            ),
-            (0, 0, 0)
-        );
-        assert_eq!(
-            (grants.tmp, grants.net, grants.processes, grants.jit),
-            (None, Net::Isolated, false, false)
-        );
-    }
-
-    #[test]
-    fn every_excess_is_listed_with_its_field() {
-        let refused = grant(
-            "[limits]\nheap = \"1GiB\"\nfds = 33\n[requires]\n\
-             files = [{ path = \"/etc/hosts\", access = \"read\" }]\ntmp = \"1MiB\"\nnet = \"full\"\nenv = [\"HOME\"]\n\
-             processes = true\njit = true\ncapabilities = [\"NET_RAW\"]",
-            "[limits]\nheap = \"64MiB\"\n[grants]\nenv = [\"LANG\"]",
-        )
-        .unwrap_err();
-        let shown: Vec<_> = refused.excess.iter().map(Excess::to_string).collect();
-        assert_eq!(
-            shown,
-            [
-                "requires.files[0]: asks read of /etc/hosts, policy allows none",
-                "requires.net: asks full, policy allows isolated",
-                "requires.processes: asks true, policy allows false",
-                "requires.jit: asks true, policy allows false",
-                "requires.capabilities: asks NET_RAW, policy allows none",
-                "limits.heap: asks 1 GiB, policy allows 64 MiB",
-                "limits.fds: asks 33, policy allows 32",
-                "requires.tmp: asks 1 MiB, policy allows 0 B (limits.disk)",
-                "requires.env: asks HOME, policy allows LANG",
-            ]
-        );
-        assert!(
-            refused
-                .to_string()
-                .starts_with("plugin greet asks for more than policy allows: requires.files[0]")
-        );
-    }
-
-    #[test]
-    fn what_policy_allows_is_granted() {
-        let grants = grant(
-            "[requires]\ntmp = \"1MiB\"\nenv = [\"LANG\"]\n[limits]\nheap = \"16MiB\"",
-            "[limits]\ndisk = \"2MiB\"\n[plugin.greet.grants]\nenv = [\"LANG\", \"TZ\"]",
-        )
-        .unwrap();
-        assert_eq!(grants.tmp, Some(ByteSize::mib(1)));
-        assert_eq!(grants.env.len(), 1);
-        assert_eq!(grants.limits.heap.hard(), ByteSize::mib(20));
-    }
-
-    #[test]
-    fn a_tmp_must_fit_the_disk_that_the_plugin_itself_asks_for() {
-        let refused = grant(
-            "[requires]\ntmp = \"2MiB\"\n[limits]\ndisk = \"1MiB\"",
-            "[limits]\ndisk = \"4MiB\"",
-        );
-        assert_eq!(
-            refused.unwrap_err().excess[0].allowed,
-            "1 MiB (limits.disk)"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_manifest_gets_more_than_policy_has(heap in 4u64..2048, allowed in 4u64..2048, threads in 1u64..20) {
-            let granted = grant(
-                &format!("[limits]\nheap = \"{heap}MiB\"\nthreads = {threads}"),
-                &format!("[limits]\nheap = \"{allowed}MiB\""),
-            );
-            prop_assert_eq!(granted.is_ok(), heap <= allowed && threads <= 4);
-            if let Ok(grants) = granted {
-                prop_assert_eq!(grants.limits.heap.declared(), ByteSize::mib(heap));
-                prop_assert!(grants.limits.heap.hard().as_u64() <= (ByteSize::mib(allowed).as_u64() * 5).div_ceil(4));
-            }
-        }
-    }
-}
+mod tests;

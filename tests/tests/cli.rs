@@ -149,8 +149,8 @@ fn inspect_shows_what_a_plugin_is_in_both_formats() {
     let (table, json) = (inspect("table"), inspect("json"));
 
     let object: Value = serde_json::from_slice(&json.stdout).unwrap();
-    let fields = "bytes executable_stack exports file libraries machine manifest rpath runpath \
-                  sha3_512 soname trust";
+    let fields = "bytes excess executable_stack exports file granted libraries machine manifest \
+                  rpath runpath sha3_512 soname trust";
     assert_eq!(names(&object), fields);
     assert_eq!(object["manifest"]["id"], "greet");
     assert_eq!(object["manifest"]["limits"]["heap_bytes"], 10_000_000);

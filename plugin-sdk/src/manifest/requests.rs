@@ -36,6 +36,19 @@ impl File {
             access: "write",
         }
     }
+
+    /// To be read and written, while what is written vanishes with the worker.
+    #[must_use]
+    pub const fn overlay(path: &'static str) -> Self {
+        assert!(
+            rules::is_absolute(path),
+            "requires.files: not an absolute path"
+        );
+        Self {
+            path,
+            access: "overlay",
+        }
+    }
 }
 
 /// The `requires` of a manifest: a request, which the operator's policy grants or refuses.
@@ -44,10 +57,15 @@ pub struct Requires {
     files: &'static [File],
     tmp: Option<&'static str>,
     net: Option<&'static str>,
+    bind: &'static [u16],
+    connect: &'static [u16],
     env: &'static [&'static str],
     processes: Option<bool>,
     jit: Option<bool>,
     capabilities: &'static [&'static str],
+    locked_memory: Option<&'static str>,
+    nice: Option<i8>,
+    realtime: Option<u8>,
 }
 
 impl Requires {
@@ -58,10 +76,15 @@ impl Requires {
             files: &[],
             tmp: None,
             net: None,
+            bind: &[],
+            connect: &[],
             env: &[],
             processes: None,
             jit: None,
             capabilities: &[],
+            locked_memory: None,
+            nice: None,
+            realtime: None,
         }
     }
 
@@ -95,6 +118,28 @@ impl Requires {
         self
     }
 
+    /// TCP ports to listen on, in that network.
+    #[must_use]
+    pub const fn bind(mut self, ports: &'static [u16]) -> Self {
+        assert!(
+            rules::are_ports(ports),
+            "requires.tcp.bind: each from 1 to 65535, and once"
+        );
+        self.bind = ports;
+        self
+    }
+
+    /// TCP ports to connect to, in that network.
+    #[must_use]
+    pub const fn connect(mut self, ports: &'static [u16]) -> Self {
+        assert!(
+            rules::are_ports(ports),
+            "requires.tcp.connect: each from 1 to 65535, and once"
+        );
+        self.connect = ports;
+        self
+    }
+
     /// Environment variables, by name.
     #[must_use]
     pub const fn env(mut self, names: &'static [&'static str]) -> Self {
@@ -116,10 +161,46 @@ impl Requires {
         self
     }
 
-    /// Capabilities, by name.
+    /// Capabilities over a network of its own: `"NET_BIND_SERVICE"`, `"NET_RAW"`.
     #[must_use]
     pub const fn capabilities(mut self, names: &'static [&'static str]) -> Self {
+        let known = ["NET_BIND_SERVICE", "NET_RAW"];
+        let mut i = 0;
+        while i < names.len() {
+            assert!(
+                rules::among(names[i], &known, known.len()) && !rules::among(names[i], names, i),
+                "requires.capabilities: NET_BIND_SERVICE or NET_RAW, each once"
+            );
+            i += 1;
+        }
         self.capabilities = names;
+        self
+    }
+
+    /// Memory that it locks, as in `"64KiB"`.
+    #[must_use]
+    pub const fn locked_memory(mut self, size: &'static str) -> Self {
+        assert!(
+            rules::is_quantity(size, SIZE),
+            "requires.locked_memory: a number with B, kB, MB, GB, KiB, MiB or GiB"
+        );
+        self.locked_memory = Some(size);
+        self
+    }
+
+    /// The lowest nice value that it sets itself, -20 to 19.
+    #[must_use]
+    pub const fn nice(mut self, lowest: i8) -> Self {
+        assert!(-20 <= lowest && lowest <= 19, "requires.nice: -20 to 19");
+        self.nice = Some(lowest);
+        self
+    }
+
+    /// The highest real-time priority that it sets itself, 1 to 99.
+    #[must_use]
+    pub const fn realtime(mut self, highest: u8) -> Self {
+        assert!(1 <= highest && highest <= 99, "requires.realtime: 1 to 99");
+        self.realtime = Some(highest);
         self
     }
 
@@ -128,10 +209,19 @@ impl Requires {
         toml.files("files", self.files);
         toml.string("tmp", self.tmp);
         toml.string("net", self.net);
+        toml.ports("tcp.bind", self.bind);
+        toml.ports("tcp.connect", self.connect);
         toml.strings("env", self.env);
         toml.boolean("processes", self.processes);
         toml.boolean("jit", self.jit);
         toml.strings("capabilities", self.capabilities);
+        toml.string("locked_memory", self.locked_memory);
+        if let Some(nice) = self.nice {
+            toml.integer("nice", nice as i32);
+        }
+        if let Some(realtime) = self.realtime {
+            toml.integer("realtime", realtime as i32);
+        }
     }
 }
 

@@ -105,6 +105,25 @@ pub(super) const fn among(text: &str, texts: &[&str], count: usize) -> bool {
     false
 }
 
+/// Whether each is a port, and there once.
+pub(super) const fn are_ports(ports: &[u16]) -> bool {
+    let mut i = 0;
+    while i < ports.len() {
+        if ports[i] == 0 {
+            return false;
+        }
+        let mut before = 0;
+        while before < i {
+            if ports[before] == ports[i] {
+                return false;
+            }
+            before += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
 /// Whether no key occurs twice.
 pub(super) const fn keys_differ(pairs: &[(&str, &str)]) -> bool {
     let mut i = 0;
@@ -181,6 +200,12 @@ mod tests {
         ] {
             assert!(!is_quantity(wrong, SIZE), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ports() {
+        assert!(are_ports(&[]) && are_ports(&[1, 65535]));
+        assert!(!are_ports(&[0]) && !are_ports(&[80, 443, 80]));
     }
 
     #[test]

@@ -98,6 +98,30 @@ impl<const N: usize> Toml<N> {
         self.raw("]\n");
     }
 
+    /// An array of ports, unless it is empty; `key` may be dotted.
+    pub(super) const fn ports(&mut self, key: &str, ports: &[u16]) {
+        if ports.is_empty() {
+            return;
+        }
+        self.key(key);
+        let mut i = 0;
+        while i < ports.len() {
+            self.raw(if i == 0 { "[" } else { ", " });
+            self.decimal(ports[i] as u32);
+            i += 1;
+        }
+        self.raw("]\n");
+    }
+
+    pub(super) const fn integer(&mut self, key: &str, value: i32) {
+        self.key(key);
+        if value < 0 {
+            self.byte(b'-');
+        }
+        self.decimal(value.unsigned_abs());
+        self.raw("\n");
+    }
+
     pub(super) const fn pool(&mut self, key: &str, workers: u32) {
         self.key(key);
         self.raw("{ pool = ");

@@ -24,11 +24,16 @@ fn manifest_is_the_toml_of_what_is_declared() {
         name = "response"
         priority = 0
         [requires]
-        files = [{ path = "/etc/hosts", access = "read" }, { path = "/var/lib/x", access = "write" }]
+        files = [{ path = "/etc/hosts", access = "read" }, { path = "/var/lib/x", access = "write" }, { path = "/work", access = "overlay" }]
         tmp = "16MiB"
         net = "isolated"
+        tcp = { bind = [80, 8080], connect = [443] }
         env = ["LANG"]
         processes = false
+        capabilities = ["NET_BIND_SERVICE", "NET_RAW"]
+        locked_memory = "64KiB"
+        nice = -5
+        realtime = 10
         [limits]
         heap = "50MB"
         cpu = "1000ms"

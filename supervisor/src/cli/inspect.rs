@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cordon_supervisor::config::Policy;
 use cordon_supervisor::elf::LibraryDirs;
+use cordon_supervisor::grants::{Grants, Refused, intersect};
 use cordon_supervisor::package::{Package, PackageError};
 use serde_json::json;
 
 use super::exit::{Code, of_package};
-use super::{Failure, Format, print, table};
+use super::{Failure, Format, PolicyArguments, policy, print, table};
 
 /// How many exports a table names.
 const LISTED_EXPORTS: usize = 8;
@@ -17,24 +19,39 @@ const LISTED_EXPORTS: usize = 8;
 pub(super) struct Arguments {
     /// The plugin's file.
     file: PathBuf,
+    #[command(flatten)]
+    policy: PolicyArguments,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Prints manifest, ABI, exports and needed libraries.
+/// What policy makes of the plugin's requests.
+type Verdict = Result<Grants, Refused>;
+
+/// Prints manifest, ABI, exports and needed libraries; with a policy also what it grants.
 pub(super) fn inspect(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let dirs = LibraryDirs::system(&[]).map_err(|error| Failure::new(Code::Error, error))?;
+    let policy = policy::read(&arguments.policy)?;
+    let dirs = LibraryDirs::system(&policy.library_dirs)
+        .map_err(|error| Failure::new(Code::Error, error))?;
     let package = Package::open(&arguments.file, &dirs, &[])
         .map_err(|error: PackageError| Failure::new(of_package(&error), error))?;
+    let verdict = verdict(&package, &policy, &arguments.policy);
     match arguments.format {
-        Format::Json => print::json(&as_json(&package))?,
-        Format::Table => print::text(as_table(&package))?,
+        Format::Json => print::json(&as_json(&package, verdict.as_ref()))?,
+        Format::Table => print::text(as_table(&package, verdict.as_ref()))?,
     };
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(package: &Package) -> serde_json::Value {
+/// What `policy` makes of the requests, where the command line names one.
+fn verdict(package: &Package, policy: &Policy, named: &PolicyArguments) -> Option<Verdict> {
+    let named = named.policy.is_some() || !named.limits.is_empty();
+    let manifest = &package.manifest;
+    named.then(|| intersect(manifest, policy.rules(&manifest.id)))
+}
+
+fn as_json(package: &Package, verdict: Option<&Verdict>) -> serde_json::Value {
     let dynamic = &package.inspection.dynamic;
     let exports = &package.inspection.exports;
     let libraries: Vec<_> = package
@@ -55,11 +72,19 @@ fn as_json(package: &Package) -> serde_json::Value {
         "executable_stack": dynamic.executable_stack,
         "exports": { "names": exports.names, "total": exports.total },
         "libraries": libraries,
+        "granted": verdict.and_then(|verdict| verdict.as_ref().ok()),
+        "excess": verdict.and_then(|verdict| Some(&verdict.as_ref().err()?.excess)),
     })
 }
 
-fn as_table(package: &Package) -> String {
+fn as_table(package: &Package, verdict: Option<&Verdict>) -> String {
     let mut rows = claims(package);
+    let asked = package.manifest.requires.lines();
+    let asked = asked
+        .iter()
+        .map(|(field, asked)| format!("{field}: {asked}"));
+    rows.extend(asked.map(|line| ("asks for", line)));
+    rows.extend(verdict.map(decided).unwrap_or_default());
     rows.extend(contents(package));
     rows.extend(oddities(package));
     for library in &package.libraries {
@@ -96,6 +121,23 @@ fn claims(package: &Package) -> Vec<Row> {
         ("methods", list(methods)),
         ("hooks", list(hooks)),
     ]
+}
+
+/// What policy says to the requests.
+fn decided(verdict: &Verdict) -> Vec<Row> {
+    let grants = match verdict {
+        Err(refused) => {
+            let each = refused.excess.iter();
+            return each.map(|excess| ("refused", excess.to_string())).collect();
+        }
+        Ok(grants) => grants,
+    };
+    let mut rows = vec![("granted", "all that it asks for".to_owned())];
+    rows.extend(grants.files.iter().map(|file| {
+        let (source, target) = (file.source.display(), file.target.display());
+        ("granted", format!("{target} is {source} of the host"))
+    }));
+    rows
 }
 
 /// What the file is.

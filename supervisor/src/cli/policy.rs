@@ -1,6 +1,8 @@
 //! Policy from file and options.
 
-use cordon_supervisor::config::{Policy, PolicyError};
+use std::io::ErrorKind;
+
+use cordon_supervisor::config::{GrantError, Policy, PolicyError, RuleError};
 use cordon_supervisor::limits::parse_override;
 
 use super::exit::Code;
@@ -11,9 +13,17 @@ pub(super) fn read(arguments: &PolicyArguments) -> Result<Policy, Failure> {
     let mut policy = match &arguments.policy {
         None => Policy::default(),
         Some(file) => Policy::load(file).map_err(|error| {
-            let missing = matches!(&error, PolicyError::Unreadable { source, .. }
-                if source.kind() == std::io::ErrorKind::NotFound);
-            Failure::new(if missing { Code::NotFound } else { Code::Error }, error)
+            let code = match &error {
+                PolicyError::Unreadable { source, .. } if source.kind() == ErrorKind::NotFound => {
+                    Code::NotFound
+                }
+                PolicyError::Rules {
+                    source: RuleError::Grants(GrantError::Restricted),
+                    ..
+                } => Code::Denied,
+                _ => Code::Error,
+            };
+            Failure::new(code, error)
         })?,
     };
     for text in &arguments.limits {

@@ -6,9 +6,10 @@ use std::num::NonZeroU32;
 use sandbox::report::{Control, Demands};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{PolicyRules, ViolationRules};
-use crate::limits::{LimitSettings, TiersCrossed};
-use crate::manifest::{AbsolutePath, EnvName, PluginId};
+use super::grants::GrantSettings;
+use super::{PolicyRules, RuleError, ViolationRules};
+use crate::limits::LimitSettings;
+use crate::manifest::{AbsolutePath, PluginId};
 use crate::units::TimeSpan;
 
 /// The policy file as written.
@@ -34,12 +35,6 @@ pub(super) struct PluginSettings {
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
     pub(super) confinement: ConfinementSettings,
-}
-
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GrantSettings {
-    pub(super) env: Option<BTreeSet<EnvName>>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -127,10 +122,10 @@ impl Document {
 
 impl PluginSettings {
     /// `base` with these settings laid over it.
-    pub(super) fn applied_to(&self, base: &PolicyRules) -> Result<PolicyRules, TiersCrossed> {
+    pub(super) fn applied_to(&self, base: &PolicyRules) -> Result<PolicyRules, RuleError> {
         Ok(PolicyRules {
             limits: base.limits.with(&self.limits)?,
-            env: self.grants.env.clone().unwrap_or_else(|| base.env.clone()),
+            grants: self.grants.applied_to(&base.grants)?,
             violations: ViolationRules {
                 threshold: self
                     .violations

@@ -4,8 +4,9 @@
 //! library_dirs = ["/opt/plugins/lib"]
 //! [limits]                         # what a plugin gets, and the most it may ask for
 //! heap = "64MiB"                   # or { declared = "64MiB", hard = "96MiB" }
-//! [grants]
-//! env = ["LANG"]                   # variables that a plugin may ask for
+//! [grants]                         # what a plugin may ask for, see `Grantable`
+//! env = ["LANG"]
+//! files = [{ path = "/data", source = "/srv/greet", access = "read" }]
 //! [violations]
 //! threshold = 10
 //! auto_unmount = true
@@ -25,8 +26,9 @@
 //! ```
 
 mod file;
+mod grants;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -35,10 +37,11 @@ use sandbox::report::{Control, Demands};
 use thiserror::Error;
 
 use file::{Call, Document, Load, Monitor, PluginSettings};
+pub use grants::{FileRule, FileRuleError, GrantError, Grantable, Network};
 
 use crate::document::{self, DocumentError};
 use crate::limits::{LimitSettings, Limits, TiersCrossed};
-use crate::manifest::{AbsolutePath, EnvName, PluginId};
+use crate::manifest::{AbsolutePath, PluginId};
 use crate::regular::read_text;
 use crate::units::TimeSpan;
 
@@ -67,8 +70,8 @@ pub struct Policy {
 pub struct PolicyRules {
     /// Limits that a plugin gets where it asks for nothing, and the most that it may ask for.
     pub limits: Limits,
-    /// Environment variables that it may ask for.
-    pub env: BTreeSet<EnvName>,
+    /// What it may ask for.
+    pub grants: Grantable,
     /// What follows from violations.
     pub violations: ViolationRules,
     /// What its worker's confinement report must show.
@@ -105,16 +108,27 @@ pub enum PolicyError {
         /// Where and what.
         source: DocumentError,
     },
-    /// A limit's hard tier is below the declared one, once all that applies is merged.
+    /// Fields don't go together, once all that applies is merged.
     #[error("{}: policy, {table}{source}", file.display())]
-    TiersCrossed {
+    Rules {
         /// The policy file.
         file: PathBuf,
-        /// The table in which they cross: empty, or `plugin.ID.`.
+        /// The table in which they meet: empty, or `plugin.ID.`.
         table: String,
-        /// Which limit.
-        source: TiersCrossed,
+        /// Which fields, and why not.
+        source: RuleError,
     },
+}
+
+/// Why what policy says about one plugin can't hold.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RuleError {
+    /// A limit's hard tier is below the declared one.
+    #[error(transparent)]
+    TiersCrossed(#[from] TiersCrossed),
+    /// Grants that can't be made, or not together.
+    #[error(transparent)]
+    Grants(#[from] GrantError),
 }
 
 impl Policy {
@@ -134,12 +148,12 @@ impl Policy {
             source,
         })?;
         let resolve = |settings: &PluginSettings, base: &PolicyRules, table: String| {
-            let crossed = |source| PolicyError::TiersCrossed {
+            let refused = |source| PolicyError::Rules {
                 file: file.to_owned(),
                 table,
                 source,
             };
-            settings.applied_to(base).map_err(crossed)
+            settings.applied_to(base).map_err(refused)
         };
         let rules = resolve(
             &document.everywhere(),

@@ -7,6 +7,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::names::HookName;
+use crate::document;
 
 /// How many calls a plugin takes at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,15 +63,7 @@ impl TryFrom<u16> for Priority {
 
 /// Reads hooks, each name once.
 pub(super) fn hooks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hook>, D::Error> {
-    let hooks = Vec::<Hook>::deserialize(deserializer)?;
-    let mut seen = std::collections::BTreeSet::new();
-    match hooks.iter().find(|hook| !seen.insert(&hook.name)) {
-        Some(twice) => Err(de::Error::custom(format!(
-            "hook {:?} is there twice",
-            twice.name.as_str()
-        ))),
-        None => Ok(hooks),
-    }
+    document::distinct(deserializer, |hook: &Hook| &hook.name)
 }
 
 impl fmt::Display for Concurrency {

@@ -7,6 +7,7 @@ mod abi;
 mod concurrency;
 mod names;
 mod requires;
+mod scheduling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,7 +22,8 @@ pub use concurrency::{Concurrency, Hook, Priority};
 pub use names::{
     AbsolutePath, EnvName, HookName, MethodName, NameError, PluginId, Text, TextError,
 };
-pub use requires::{Access, Capability, FileAccess, Net, Requires};
+pub use requires::{Access, Capability, FileAccess, Net, Requires, TcpPorts};
+pub use scheduling::{Nice, NoSuchPriority, Realtime};
 
 use crate::document::{self, DocumentError};
 use crate::limits::LimitRequests;

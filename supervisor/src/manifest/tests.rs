@@ -19,13 +19,17 @@ methods = ["greet", "wave"]
 name = "request"
 priority = 200
 [requires]
-files = [{ path = "/etc/hosts", access = "read" }]
+files = [{ path = "/etc/hosts", access = "read" }, { path = "/work", access = "overlay" }]
 tmp = "16MiB"
 net = "restricted"
+tcp = { bind = [80], connect = [443, 8080] }
 env = ["LANG"]
 processes = true
 jit = true
 capabilities = ["NET_RAW"]
+locked_memory = "64KiB"
+nice = -5
+realtime = 10
 [limits]
 heap = "50MB"
 cpu = "1000ms"
@@ -53,7 +57,11 @@ fn a_full_manifest_is_read_field_by_field() {
     assert_eq!(manifest.concurrency, Concurrency::Pool(4));
     assert_eq!(manifest.hooks[0].priority.as_u16(), 200);
     assert_eq!(manifest.requires.files[0].access, Access::Read);
+    assert_eq!(manifest.requires.files[1].access, Access::Overlay);
     assert_eq!(manifest.requires.tmp, Some(ByteSize::mib(16)));
+    assert_eq!(manifest.requires.tcp.connect.len(), 2);
+    assert_eq!(manifest.requires.nice.map(Nice::rlimit), Some(25));
+    assert_eq!(manifest.requires.realtime.map(Realtime::rlimit), Some(10));
     assert_eq!(manifest.limits.threads, Some(Count::new(4)));
     assert_eq!(manifest.limits.disk, Some(ByteSize::bytes(0)));
     assert!(
@@ -63,6 +71,34 @@ fn a_full_manifest_is_read_field_by_field() {
             .all(|range| range.matches(&Version::new(1, 5, 0)))
     );
     assert_eq!(manifest.metadata.len(), 1);
+}
+
+#[test]
+fn each_thing_asked_for_has_its_line() {
+    let asked = parse(FULL).unwrap().requires.lines();
+    let lines: Vec<_> = asked
+        .iter()
+        .map(|(field, asked)| format!("{field}: {asked}"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "files: read of /etc/hosts",
+            "files: overlay of /work",
+            "tmp: 16 MiB",
+            "net: restricted",
+            "tcp.bind: 80",
+            "tcp.connect: 443",
+            "tcp.connect: 8080",
+            "env: LANG",
+            "processes: true",
+            "jit: true",
+            "capabilities: NET_RAW",
+            "locked_memory: 64 KiB",
+            "nice: -5",
+            "realtime: 10",
+        ]
+    );
 }
 
 #[test]
@@ -96,7 +132,7 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
         ),
         (
             "hooks = [{ name = \"x\", priority = 1 }, { name = \"x\", priority = 2 }]",
-            "hooks: hook \"x\" is there twice",
+            "hooks: \"x\" is there twice",
         ),
         (
             "methods = [\"a/b\"]",
@@ -121,6 +157,26 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
         (
             "[requires]\nfiles = [{ path = \"etc\", access = \"read\" }]",
             "requires.files[0].path: \"etc\" is no absolute path",
+        ),
+        (
+            "[requires]\nfiles = [{ path = \"/a\", access = \"read\" }, { path = \"/a\", access = \"write\" }]",
+            "requires.files: \"/a\" is there twice",
+        ),
+        (
+            "[requires]\ntcp = { bind = [0] }",
+            "requires.tcp.bind[0]: invalid value: integer `0`, expected a nonzero u16",
+        ),
+        (
+            "[requires]\ntcp = { listen = [1] }",
+            "requires.tcp.listen: unknown field `listen`",
+        ),
+        (
+            "[requires]\nnice = -21",
+            "line 5, column 8: requires.nice: -21 is out of range, it must be from -20 to 19",
+        ),
+        (
+            "[requires]\nrealtime = 0",
+            "requires.realtime: 0 is out of range, it must be from 1 to 99",
         ),
         (
             "[requires]\ncapabilities = [\"SYS_ADMIN\"]",

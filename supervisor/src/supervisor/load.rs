@@ -1,6 +1,7 @@
 //! From a file to a plugin that serves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,10 +13,11 @@ use sandbox::seccomp::Mode;
 
 use super::lease::Lease;
 use super::{Entry, Shared, Supervisor, TooFewFds, fds};
+use crate::config::Network;
 use crate::ending::Ending;
 use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
-use crate::manifest::PluginId;
+use crate::manifest::{Capability, Nice, PluginId, Realtime};
 use crate::package::{Package, PackageError};
 use crate::plugin::{Plugin, Record};
 use crate::violations::Tracker;
@@ -339,6 +341,11 @@ fn failure(error: &LoadError) -> Failure {
 pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
     let limits = &grants.limits;
     let small = |count: crate::units::Count| u32::try_from(count.as_u64()).unwrap_or(u32::MAX);
+    let ports = |ports: &BTreeSet<NonZeroU16>| ports.iter().map(|port| port.get()).collect();
+    let capability = |capability: &Capability| match capability {
+        Capability::NetBindService => policy::Capability::NetBindService,
+        Capability::NetRaw => policy::Capability::NetRaw,
+    };
     let granted = |name: &crate::manifest::EnvName| {
         let value = std::env::var(name.as_str()).ok()?;
         Some((name.as_str().to_owned(), value))
@@ -359,14 +366,20 @@ pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
             .filter_map(granted)
             .collect::<BTreeMap<_, _>>(),
         mode: Mode::Strict,
-        files: Vec::new(),
-        net: policy::Net::Isolated,
-        tcp: policy::TcpPorts::default(),
-        capabilities: BTreeSet::new(),
-        locked_memory: 0,
-        nice: 0,
-        realtime: 0,
-        processes: false,
-        jit: false,
+        files: grants.files.clone(),
+        net: match grants.net {
+            Network::Isolated => policy::Net::Isolated,
+            Network::Full => policy::Net::Host,
+        },
+        tcp: policy::TcpPorts {
+            bind: ports(&grants.tcp.bind),
+            connect: ports(&grants.tcp.connect),
+        },
+        capabilities: grants.capabilities.iter().map(capability).collect(),
+        locked_memory: grants.locked_memory.as_u64(),
+        nice: grants.nice.map_or(0, Nice::rlimit),
+        realtime: grants.realtime.map_or(0, Realtime::rlimit),
+        processes: grants.processes,
+        jit: grants.jit,
     }
 }
