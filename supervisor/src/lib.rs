@@ -19,6 +19,7 @@ pub mod paths;
 pub mod plugin;
 pub mod program;
 mod regular;
+pub mod selftest;
 pub mod supervisor;
 pub mod trust;
 pub mod uids;

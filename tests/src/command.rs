@@ -13,6 +13,9 @@ use crate::running::Running;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the whole hostile suite may take.
+const SUITE: Duration = Duration::from_secs(300);
+
 /// An id without rights.
 const NOBODY: u32 = 65534;
 
@@ -83,6 +86,14 @@ impl Cordon {
         self.command("report", plugin)
     }
 
+    /// `cordon selftest FOLDER`, options to follow.
+    #[must_use]
+    pub fn selftest(&self, folder: &Path) -> Invocation {
+        let mut invocation = self.command("selftest", folder);
+        invocation.patience = SUITE;
+        invocation
+    }
+
     fn command(&self, name: &str, plugin: &Path) -> Invocation {
         let mut invocation = self.bare(name);
         invocation.command.arg(plugin);
@@ -95,7 +106,10 @@ impl Cordon {
             .env_remove("CORDON_WORKER")
             .env("CORDON_WEAKEN", &self.weaken)
             .arg(name);
-        Invocation { command }
+        Invocation {
+            command,
+            patience: PATIENCE,
+        }
     }
 }
 
@@ -111,6 +125,7 @@ fn program(folder: &Path, how: &str) -> PathBuf {
 #[derive(Debug)]
 pub struct Invocation {
     command: Command,
+    patience: Duration,
 }
 
 impl Invocation {
@@ -154,7 +169,8 @@ impl Invocation {
     /// Runs it to its end.
     ///
     /// # Panics
-    /// When it can't be started, or takes more than half a minute: it is killed then.
+    /// When it can't be started, or takes more than half a minute (the hostile suite: five): it is
+    /// killed then.
     #[must_use]
     pub fn finish(mut self) -> Finished {
         self.command
@@ -167,12 +183,15 @@ impl Invocation {
             .unwrap_or_else(|error| panic!("can't start {:?}: {error}", self.command));
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
-        let status = wait(&mut child);
+        let status = wait(&mut child, self.patience);
         let text = |thread: thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
         let (stdout, stderr) = (text(stdout), text(stderr));
         let Some(status) = status else {
             let stderr = String::from_utf8_lossy(&stderr);
-            panic!("killed {:?} after {PATIENCE:?}:\n{stderr}", self.command);
+            panic!(
+                "killed {:?} after {:?}:\n{stderr}",
+                self.command, self.patience
+            );
         };
         Finished {
             command: self.command,
@@ -219,8 +238,8 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u
 }
 
 /// The exit status, or `None` if it had to be killed.
-fn wait(child: &mut Child) -> Option<ExitStatus> {
-    let end = Instant::now() + PATIENCE;
+fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + patience;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),

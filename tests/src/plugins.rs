@@ -48,6 +48,21 @@ pub fn fixture(name: &str) -> PathBuf {
     folder.join(format!("lib{name}.so"))
 }
 
+/// The folder of the hostile suite, a plugin for each deed.
+///
+/// # Panics
+/// When it can't be built.
+#[must_use]
+pub fn deeds() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = crate::build_folder().join("../deeds");
+        make("tests/deeds", &folder, &["all".into()]);
+        folder
+    });
+    folder.clone()
+}
+
 /// A plugin without a manifest of its own, compiled with `flags` into `folder` as
 /// `libbare.so`: its manifest is the sidecar `bare.toml`.
 ///

@@ -12,7 +12,8 @@ use cordon_supervisor::{CallError, LoadError};
 pub(crate) const HELP: &str = "\
 Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 untrusted (once there are
 signatures), 5 denied by policy, 6 not a plugin or incompatible ABI, 7 unmounted for
-violations, 8 deadline, 9 crashed, 10 the sandbox can't be built here, 130 interrupted.
+violations, 8 deadline, 9 crashed, 10 the sandbox can't be built here,
+11 a hostile deed got through (selftest), 130 interrupted.
 A command with several calls or plugins exits with the highest of theirs, or with 7.";
 
 /// An exit code.
@@ -29,6 +30,7 @@ pub(crate) enum Code {
     Deadline = 8,
     Crashed = 9,
     NoSandbox = 10,
+    GotThrough = 11,
     Interrupted = 130,
 }
 

@@ -7,6 +7,7 @@ mod policy;
 mod print;
 mod report;
 mod run;
+mod selftest;
 mod table;
 
 use std::io::IsTerminal;
@@ -40,6 +41,8 @@ enum Command {
     Report(report::Arguments),
     /// Tell whether a plugin would be loaded, and what speaks against it. Runs no plugin code.
     Check(check::Arguments),
+    /// Load hostile plugins, and see that each is stopped by the control that it names.
+    Selftest(selftest::Arguments),
 }
 
 /// How results are printed.
@@ -80,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Selftest(arguments) => selftest::selftest(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -40,7 +40,7 @@ use file::{Call, Document, Load, Monitor, PluginSettings};
 pub use grants::{FileRule, FileRuleError, GrantError, Grantable, Network};
 
 use crate::document::{self, DocumentError};
-use crate::limits::{LimitSettings, Limits, TiersCrossed};
+use crate::limits::{Limit, LimitSettings, Limits, TiersCrossed};
 use crate::manifest::{AbsolutePath, PluginId};
 use crate::regular::read_text;
 use crate::units::TimeSpan;
@@ -194,6 +194,49 @@ impl Policy {
         for rules in std::iter::once(&mut self.rules).chain(self.plugins.values_mut()) {
             rules.demands.required.remove(&control);
             rules.demands.allow_degraded.insert(control);
+        }
+    }
+
+    /// Lays settings for one plugin, an inline table such as stands for `plugin.ID`, over what
+    /// this policy says about it; `file` is named in errors.
+    pub fn lay_over(
+        &mut self,
+        file: &Path,
+        plugin: &PluginId,
+        table: &str,
+    ) -> Result<(), PolicyError> {
+        let text = format!("plugin.\"{plugin}\" = {table}");
+        let document: Document = document::parse(&text).map_err(|source| PolicyError::Invalid {
+            file: file.to_owned(),
+            source,
+        })?;
+        for (id, settings) in &document.plugin {
+            let rules = settings.applied_to(self.rules(id));
+            let rules = rules.map_err(|source| PolicyError::Rules {
+                file: file.to_owned(),
+                table: format!("plugin.{id}."),
+                source,
+            })?;
+            self.plugins.insert(id.clone(), rules);
+        }
+        Ok(())
+    }
+
+    /// Multiplies every deadline and every limit on CPU time, for a slow machine.
+    pub fn stretch(&mut self, factor: u32) {
+        let longer =
+            |time: TimeSpan| TimeSpan::micros(time.as_micros().saturating_mul(factor.into()));
+        for time in [
+            &mut self.load_deadline,
+            &mut self.call_deadline,
+            &mut self.call_grace,
+        ] {
+            *time = longer(*time);
+        }
+        for rules in std::iter::once(&mut self.rules).chain(self.plugins.values_mut()) {
+            let cpu = rules.limits.cpu;
+            let stretched = Limit::with_hard(longer(cpu.declared()), longer(cpu.hard()));
+            rules.limits.cpu = stretched.unwrap_or(cpu);
         }
     }
 

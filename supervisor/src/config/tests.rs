@@ -241,3 +241,33 @@ fn an_unreadable_policy_is_named() {
         "{error}"
     );
 }
+
+#[test]
+fn settings_laid_over_one_plugin_leave_the_others_alone() {
+    let mut policy = parse("[limits]\nheap = \"64MiB\"").unwrap();
+    let file = Path::new("a.so");
+    let greet = "my.greet".parse().unwrap();
+    let table = "{ limits = { heap = \"100MiB\" } }";
+    policy.lay_over(file, &greet, table).unwrap();
+    let (declared, hard) = heap_of(&policy, "my.greet");
+    assert_eq!((declared.as_str(), hard.as_str()), ("100 MiB", "125 MiB"));
+    assert_eq!(heap_of(&policy, "x"), ("64 MiB".into(), "80 MiB".into()));
+    let wrong = policy.lay_over(file, &greet, "{ limit = 1 }").unwrap_err();
+    assert!(
+        wrong.to_string().contains("a.so: policy, line 1"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn stretching_lengthens_deadlines_and_cpu_time_alone() {
+    let mut policy = parse("[plugin.greet.limits]\ncpu = \"2s\"").unwrap();
+    policy.stretch(3);
+    assert_eq!(policy.load_deadline, TimeSpan::secs(30));
+    assert_eq!(policy.monitor_interval, TimeSpan::secs(10));
+    let cpu = policy.rules(&"greet".parse().unwrap()).limits.cpu;
+    assert_eq!(
+        (cpu.declared(), cpu.hard()),
+        (TimeSpan::secs(6), TimeSpan::millis(7500))
+    );
+}

@@ -1,0 +1,16 @@
+#include "deed.h"
+
+DEED("becomes a shell", BY_FILTER ELSE("ENOENT", "root"), PRINTED("a shell runs"))
+
+static void permitted(const char *data) {
+    (void)data;
+    tell(write(STDOUT_FILENO, "no shell\n", 9), "write to stdout");
+}
+
+/* The shell says so: one that got through has no reply. */
+static void deed(const char *data) {
+    static char *const arguments[] = {"sh", "-c", "echo a shell runs", NULL};
+    static char *const environment[] = {NULL};
+    (void)data;
+    tell(execve("/bin/sh", arguments, environment), "execve");
+}
