@@ -11,8 +11,8 @@ use crate::seccomp::Program;
 /// From the supervisor to the launcher. One SEQPACKET message each, fds beside it.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// The first message. Fds: the supervisor's pidfd, the worker's program, the lock
-    /// on the uid range, then the libraries of `base` in their order.
+    /// The first message. Fds: the supervisor's pidfd, the worker's program, the lock on the
+    /// uid range unless the ceiling's is empty, then the libraries of `base` in their order.
     Start {
         /// What the launcher may be made to do at most.
         ceiling: Ceiling,
@@ -58,7 +58,10 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// The launcher is up.
-    Started,
+    Started {
+        /// Why no cgroup can be made, where the ceiling lets workers do without.
+        without_cgroup: Option<String>,
+    },
     /// It can't start.
     Refused(String),
     /// The image is there.
@@ -70,10 +73,8 @@ pub enum Answer {
     Launched {
         /// As in [`Request::Launch`].
         id: u64,
-        /// Limits as read back.
-        applied: Applied,
-        /// What the directory fds are.
-        directories: Directories,
+        /// Its cgroup; nothing where it has none.
+        group: Option<Group>,
         /// When each step was done, in nanoseconds of `CLOCK_MONOTONIC`.
         stages: Vec<Stage>,
     },
@@ -88,6 +89,15 @@ pub enum Answer {
         /// couldn't be read any more.
         events: Option<Events>,
     },
+}
+
+/// The cgroup of a worker, described.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Group {
+    /// Limits as read back.
+    pub applied: Applied,
+    /// What the directory fds are.
+    pub directories: Directories,
 }
 
 /// One finished step of a launch.

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::Limits;
+use crate::cgroup::{Limits, Place};
 use crate::policy::{Policy, Tmpfs};
-use crate::rlimits::Rlimits;
+use crate::rlimits::{Rlimits, StandIn};
 use crate::seccomp::{self, Program};
 
 /// SHA3-512 of a plugin file.
@@ -21,8 +20,8 @@ pub struct Plan {
     pub name: String,
     /// Whom the worker is to the rest of the host.
     pub ids: Ids,
-    /// Limits of its cgroup.
-    pub cgroup: Limits,
+    /// What holds it to its share of memory, tasks and CPU time.
+    pub bounds: Bounds,
     /// Which image holds the plugin.
     pub image: ImageKey,
     /// Caps of the private root itself, which holds mount points alone.
@@ -53,6 +52,15 @@ pub enum Ids {
     Own,
 }
 
+/// What holds a worker to its share of memory, tasks and CPU time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bounds {
+    /// Limits of a cgroup of its own.
+    Cgroup(Limits),
+    /// No cgroup: [`Rlimits::stand_in`], and of CPU time nothing.
+    Rlimits,
+}
+
 /// What the worker does to itself after exec and before `dlopen`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Lockdown {
@@ -65,12 +73,15 @@ pub struct Lockdown {
 /// What the launcher may be made to do at most, fixed when it starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ceiling {
-    /// Host uids that a plan may name. [`Ids::Own`] is refused where it isn't empty.
+    /// Host uids that a plan may name. Empty without privilege: then only [`Ids::Own`] is
+    /// left, and the launcher works from a user namespace of its own.
     pub uids: Range<u32>,
-    /// Below which cgroup the workers' groups stand, in every hierarchy; `/` is the root.
-    pub cgroup_below: PathBuf,
+    /// Below which cgroup the workers' groups stand, in every hierarchy.
+    pub cgroup_place: Place,
     /// The supervisor's own group there: `cordon/NAME`.
     pub cgroup_name: String,
+    /// Whether workers may do without a cgroup where none can be made.
+    pub cgroup_optional: bool,
     /// Most memory of one worker, in bytes.
     pub memory: u64,
     /// Most tasks of one worker.
@@ -93,7 +104,10 @@ pub enum CeilingError {
     Memory(u64),
     /// More tasks than the ceiling.
     #[error("limit of {0} tasks is above the launcher's ceiling")]
-    Tasks(u32),
+    Tasks(u64),
+    /// No cgroup where one is demanded, or nothing that stands in for it.
+    #[error("the plan bounds the worker by no cgroup")]
+    Unbounded,
     /// A filter that would let a call through which no policy may grant.
     #[error("the seccomp filter allows {0}, which no policy may grant")]
     Filter(String),
@@ -124,12 +138,7 @@ impl Ceiling {
         if !ids_allowed {
             return Err(CeilingError::Uid(plan.ids));
         }
-        if plan.cgroup.memory_max > self.memory {
-            return Err(CeilingError::Memory(plan.cgroup.memory_max));
-        }
-        if plan.cgroup.pids_max > self.tasks {
-            return Err(CeilingError::Tasks(plan.cgroup.pids_max));
-        }
+        self.check_bounds(plan)?;
         let loader = |name: &&String| name.starts_with("LD_") || name.starts_with("GLIBC_");
         if let Some(name) = plan.environment.keys().find(loader) {
             return Err(CeilingError::Environment(name.clone()));
@@ -138,6 +147,25 @@ impl Ceiling {
             Some(name) => Err(CeilingError::Filter((*name).to_owned())),
             None => Ok(()),
         }
+    }
+}
+
+impl Ceiling {
+    fn check_bounds(&self, plan: &Plan) -> Result<(), CeilingError> {
+        let (memory, tasks) = match (&plan.bounds, plan.lockdown.rlimits.stand_in) {
+            (Bounds::Cgroup(limits), _) => (limits.memory_max, limits.pids_max.into()),
+            (Bounds::Rlimits, Some(stand_in)) if self.cgroup_optional => {
+                (stand_in.memory, stand_in.tasks)
+            }
+            (Bounds::Rlimits, _) => return Err(CeilingError::Unbounded),
+        };
+        if memory > self.memory {
+            return Err(CeilingError::Memory(memory));
+        }
+        if tasks > self.tasks.into() {
+            return Err(CeilingError::Tasks(tasks));
+        }
+        Ok(())
     }
 }
 
@@ -174,13 +202,13 @@ impl Plan {
         Plan {
             name,
             ids,
-            cgroup: Limits {
+            bounds: Bounds::Cgroup(Limits {
                 memory_max: policy.memory,
                 memory_high: None,
                 pids_max: policy.threads.saturating_add(overhead::TASKS),
                 cpu_max: policy.cpu,
                 cpu_weight: None,
-            },
+            }),
             image,
             root: overhead::ROOT,
             tmp: policy.tmp,
@@ -190,11 +218,24 @@ impl Plan {
                     fsize: policy.file_size,
                     stack: overhead::STACK,
                     sigpending: overhead::SIGPENDING,
+                    stand_in: None,
                 },
                 filter,
             },
             environment: policy.environment.clone(),
         }
+    }
+
+    /// The same without a cgroup: resource limits of the process stand in for it.
+    #[must_use]
+    pub fn without_cgroup(mut self) -> Plan {
+        if let Bounds::Cgroup(limits) = self.bounds {
+            let threads = limits.pids_max.saturating_sub(overhead::TASKS).into();
+            let stand_in = StandIn::new(limits.memory_max, threads, overhead::STACK);
+            self.lockdown.rlimits.stand_in = Some(stand_in);
+            self.bounds = Bounds::Rlimits;
+        }
+        self
     }
 }
 
@@ -206,8 +247,9 @@ mod tests {
     fn ceiling() -> Ceiling {
         Ceiling {
             uids: 1000..1010,
-            cgroup_below: "/".into(),
+            cgroup_place: Place::Below("/".into()),
             cgroup_name: "test".into(),
+            cgroup_optional: false,
             memory: 1 << 30,
             tasks: 100,
             workers: 10,
@@ -243,26 +285,50 @@ mod tests {
         Plan::resolve(&policy, "greet.0".into(), Ids::Mapped(1000), image, filter)
     }
 
+    fn limits(plan: &mut Plan) -> &mut Limits {
+        match &mut plan.bounds {
+            Bounds::Cgroup(limits) => limits,
+            Bounds::Rlimits => panic!("no cgroup"),
+        }
+    }
+
+    #[test]
+    fn without_cgroup_the_stand_in_is_held_against_the_ceiling() {
+        let without = Ceiling {
+            cgroup_optional: true,
+            ..ceiling()
+        };
+        assert_eq!(without.check(&plan().without_cgroup()), Ok(()));
+        let mut missing = plan();
+        missing.bounds = Bounds::Rlimits;
+        assert_eq!(without.check(&missing), Err(CeilingError::Unbounded));
+        let mut many = plan();
+        limits(&mut many).pids_max = 102;
+        let error = without.check(&many.without_cgroup());
+        assert_eq!(error, Err(CeilingError::Tasks(101)));
+    }
+
     #[test]
     fn plan_at_the_ceiling_passes() {
         let mut plan = plan();
         plan.ids = Ids::Mapped(1009);
-        plan.cgroup.memory_max = 1 << 30;
-        plan.cgroup.pids_max = 100;
+        limits(&mut plan).memory_max = 1 << 30;
+        limits(&mut plan).pids_max = 100;
         assert_eq!(ceiling().check(&plan), Ok(()));
     }
 
     #[test]
     fn each_excess_is_refused_by_name() {
         type Change = fn(&mut Plan);
-        let excesses: [(Change, &str); 8] = [
+        let excesses: [(Change, &str); 9] = [
             (|plan| plan.name = "../greet".into(), "plain word"),
             (|plan| plan.name = ".hidden".into(), "plain word"),
             (|plan| plan.ids = Ids::Mapped(0), "uid"),
             (|plan| plan.ids = Ids::Mapped(1010), "uid"),
             (|plan| plan.ids = Ids::Own, "uid"),
-            (|plan| plan.cgroup.memory_max += 1 << 30, "memory"),
-            (|plan| plan.cgroup.pids_max = 101, "tasks"),
+            (|plan| limits(plan).memory_max += 1 << 30, "memory"),
+            (|plan| limits(plan).pids_max = 101, "tasks"),
+            (|plan| *plan = plan.clone().without_cgroup(), "no cgroup"),
             (
                 |plan| {
                     let preload = ("LD_PRELOAD".to_owned(), "/plugin/x.so".to_owned());

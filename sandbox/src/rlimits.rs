@@ -15,6 +15,57 @@ pub struct Rlimits {
     pub stack: u64,
     /// Signals queued for the worker's user.
     pub sigpending: u64,
+    /// What stands in for a cgroup; nothing where the worker has one.
+    pub stand_in: Option<StandIn>,
+}
+
+/// Bounds of memory and tasks without a cgroup: coarser, since the kernel counts what is mapped
+/// rather than what is used, and each process for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIn {
+    /// Bytes that the worker may use at most, that its limits were made of.
+    pub memory: u64,
+    /// RLIMIT_DATA: bytes of private writable memory, thread stacks and the worker's own
+    /// included.
+    pub data: u64,
+    /// RLIMIT_AS: bytes of address space. Shared memory counts here alone.
+    pub address_space: u64,
+    /// RLIMIT_NPROC: tasks of the worker's user. The kernel counts them for each user namespace
+    /// by itself (Linux 5.14), and the worker is alone in its own; they count towards the
+    /// caller's own limit as well.
+    pub tasks: u64,
+}
+
+impl StandIn {
+    /// Private memory of the worker's own program and libraries.
+    const PROGRAM: u64 = 16 << 20;
+    /// Address space for code, constants, and what allocators reserve without using it.
+    const RESERVED: u64 = 256 << 20;
+
+    /// For so many bytes of heap and so many threads of that stack; no more than the calling
+    /// process could have itself.
+    #[must_use]
+    pub fn new(memory: u64, threads: u64, stack: u64) -> StandIn {
+        let most = |resource| getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let data = memory
+            .saturating_add(threads.saturating_mul(stack))
+            .saturating_add(Self::PROGRAM);
+        let address_space = data.saturating_add(Self::RESERVED);
+        StandIn {
+            memory,
+            data: data.min(most(Resource::Data)),
+            address_space: address_space.min(most(Resource::As)),
+            tasks: threads.min(most(Resource::Nproc)),
+        }
+    }
+
+    fn rows(self) -> [(Resource, &'static str, u64); 3] {
+        [
+            (Resource::Data, "Max data size", self.data),
+            (Resource::As, "Max address space", self.address_space),
+            (Resource::Nproc, "Max processes", self.tasks),
+        ]
+    }
 }
 
 /// A resource limit as setrlimit(2) takes it and as `/proc/PID/limits` prints it.
@@ -36,8 +87,8 @@ pub struct Difference {
 }
 
 impl Rlimits {
-    fn rows(&self) -> [Row; 9] {
-        [
+    fn rows(&self) -> Vec<Row> {
+        let rows = [
             (Resource::Core, "Max core file size", 0),
             (Resource::Memlock, "Max locked memory", 0),
             (Resource::Msgqueue, "Max msgqueue size", 0),
@@ -47,12 +98,15 @@ impl Rlimits {
             (Resource::Fsize, "Max file size", self.fsize),
             (Resource::Stack, "Max stack size", self.stack),
             (Resource::Sigpending, "Max pending signals", self.sigpending),
-        ]
-        .map(|(resource, label, value)| Row {
+        ];
+        let stand_in = self.stand_in.map(StandIn::rows);
+        let all = rows.into_iter().chain(stand_in.into_iter().flatten());
+        all.map(|(resource, label, value)| Row {
             resource,
             label,
             value,
         })
+        .collect()
     }
 
     /// Sets them for the calling process and reads each one back.
@@ -128,6 +182,7 @@ Max realtime priority     0                    0
             fsize: 0,
             stack: 8 << 20,
             sigpending: 64,
+            stand_in: None,
         }
     }
 
@@ -154,9 +209,25 @@ Max realtime priority     0                    0
     }
 
     #[test]
+    fn stand_in_has_room_for_stacks_and_is_checked_like_the_others() {
+        let stand_in = StandIn::new(64 << 20, 4, 8 << 20);
+        assert_eq!(stand_in.data, (64 + 4 * 8 + 16) << 20);
+        assert_eq!(stand_in.tasks, 4);
+        let limits = Rlimits {
+            stand_in: Some(stand_in),
+            ..rlimits()
+        };
+        assert_eq!(limits.check(LIMITS).unwrap_err().what, "Max data size");
+    }
+
+    #[test]
     fn kernel_prints_every_limit_under_its_name() {
         let own = std::fs::read_to_string("/proc/self/limits").unwrap();
-        for row in rlimits().rows() {
+        let limits = Rlimits {
+            stand_in: Some(StandIn::new(1 << 20, 1, 8 << 20)),
+            ..rlimits()
+        };
+        for row in limits.rows() {
             let line = own.lines().find(|line| line.starts_with(row.label));
             assert!(line.is_some(), "{}", row.label);
         }

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use sandbox::attest::inherited_filters;
-use sandbox::cgroup::{Applied, Directories, Events};
+use sandbox::cgroup::Events;
 use sandbox::codec;
-use sandbox::launch::{Answer, Failure, OPEN_FILES_HINT, Request, Stage};
+use sandbox::launch::{Answer, Failure, Group, OPEN_FILES_HINT, Request, Stage};
 use sandbox::plan::{Ceiling, ImageKey, Plan};
 use sandbox::seccomp;
 use sandbox::sys::readiness::register;
@@ -59,11 +59,9 @@ pub struct Launched {
     pub init: OwnedFd,
     /// Init's 8-byte report of how the worker ended.
     pub report: OwnedFd,
-    /// Limits as read back.
-    pub applied: Applied,
-    /// What `groups` are.
-    pub directories: Directories,
-    /// The worker's cgroup directories.
+    /// Its cgroup, whose directories are `groups`; nothing where it has none.
+    pub group: Option<Group>,
+    /// The directories' fds.
     pub groups: Vec<OwnedFd>,
     /// When each step was done.
     pub stages: Vec<Stage>,
@@ -77,6 +75,7 @@ pub struct Launcher {
     shared: Arc<Shared>,
     outbox: mpsc::UnboundedSender<Outgoing>,
     inherited_filters: u32,
+    without_cgroup: Option<String>,
 }
 
 #[derive(Debug)]
@@ -102,7 +101,7 @@ impl Launcher {
         ceiling: Ceiling,
         base: Vec<Library>,
         init_filter: seccomp::Program,
-        uid_lock: BorrowedFd<'_>,
+        uid_lock: Option<BorrowedFd<'_>>,
     ) -> Result<Launcher, LauncherError> {
         let failed = |error: io::Error| LauncherError::Start(error.to_string());
         let (socket, theirs) = socketpair(
@@ -124,17 +123,19 @@ impl Launcher {
             init_filter,
         })
         .map_err(|error| LauncherError::Request(error.to_string()))?;
-        let mut fds = vec![own.as_fd(), program.fd.as_fd(), uid_lock];
+        let mut fds = vec![own.as_fd(), program.fd.as_fd()];
+        fds.extend(uid_lock);
         fds.extend(base.iter().map(|library| library.file.as_fd()));
         send(socket.as_fd(), &start, &fds).map_err(failed)?;
         rustix::io::ioctl_fionbio(&socket, true).map_err(|error| failed(error.into()))?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let socket = register(socket, interest).map_err(failed)?;
-        match read_answer(&socket).await.map(|incoming| incoming.answer) {
-            Some(Answer::Started) => {}
+        let answer = read_answer(&socket).await.map(|incoming| incoming.answer);
+        let without_cgroup = match answer {
+            Some(Answer::Started { without_cgroup }) => without_cgroup,
             Some(Answer::Refused(why)) => return Err(LauncherError::Refused(why)),
             _ => return Err(LauncherError::Ended),
-        }
+        };
         let inherited_filters = inherited_filters(child.id()).map_err(failed)?;
         let shared = Arc::new(Shared::default());
         let (outbox, queue) = mpsc::unbounded_channel();
@@ -144,7 +145,13 @@ impl Launcher {
             shared,
             outbox,
             inherited_filters,
+            without_cgroup,
         })
+    }
+
+    /// Why workers get no cgroup, if they get none.
+    pub(crate) fn without_cgroup(&self) -> Option<&str> {
+        self.without_cgroup.as_deref()
     }
 
     /// How many seccomp filters every worker has from it, besides the one of its own.

@@ -12,7 +12,6 @@ mod monitor;
 mod status;
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +20,7 @@ use sandbox::seccomp::{Profile, Program as Filter};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 
-pub use builder::{Builder, StartError};
+pub use builder::{Builder, CGROUP_PARENT, StartError};
 pub use call::{Call, CallError, Verdict};
 pub use fds::TooFewFds;
 pub use load::LoadError;
@@ -59,6 +58,7 @@ struct Shared {
     base: Vec<String>,
     profile: Arc<Profile>,
     filter: Filter,
+    /// Nothing where workers run under the caller's own id.
     uids: Mutex<Option<Uids>>,
     plugins: Mutex<BTreeMap<PluginId, Entry>>,
     images: Mutex<lease::Images>,
@@ -249,9 +249,4 @@ fn sonames(libraries: &[Library]) -> Vec<String> {
         .iter()
         .map(|library| library.soname.to_string())
         .collect()
-}
-
-/// The lock on the uid range as a borrowed fd, for the launcher's start.
-fn lock_fd(uids: &Uids) -> std::os::fd::BorrowedFd<'_> {
-    uids.lock_fd().as_fd()
 }

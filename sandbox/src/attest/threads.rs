@@ -20,7 +20,7 @@ pub(super) fn attest(
         thread(&text(worker, "status", &path)?, expected)?;
         count += 1;
     }
-    report.enforced(Control::Ids, format!("{:?}", expected.ids));
+    report.enforced(Control::Ids, ids(expected.ids));
     report.enforced(Control::Capabilities, "five empty sets");
     report.enforced(Control::NoNewPrivs, format!("set, {count} thread(s)"));
     report.enforced(Control::Seccomp, filters(expected.filters_inherited));
@@ -66,6 +66,13 @@ fn thread(status: &str, expected: &Expected) -> Result<(), AttestError> {
     Ok(())
 }
 
+fn ids(ids: Ids) -> String {
+    match ids {
+        Ids::Mapped(id) => format!("{id}, which nobody else has"),
+        Ids::Own => "the caller's own id, alone in its user namespaces".to_owned(),
+    }
+}
+
 fn filters(inherited: u32) -> String {
     match inherited {
         0 => "filter mode, 1 filter, listener outside".to_owned(),
@@ -97,6 +104,7 @@ mod tests {
                 fsize: 0,
                 stack: 8 << 20,
                 sigpending: 64,
+                stand_in: None,
             },
             tmp: false,
             ipc: 1,

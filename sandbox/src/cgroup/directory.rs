@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, fstatfs};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 /// A step on a control file or a group's directory that the kernel refused.
@@ -119,6 +119,11 @@ impl Directory {
             Ok(_) => Err(self.error("write all of", name, Errno::IO)),
             Err(errno) => Err(self.error("write", name, errno)),
         }
+    }
+
+    /// Whether the caller may write a control file, by its effective ids.
+    pub(super) fn writable(&self, name: &str) -> bool {
+        rustix::fs::accessat(&self.fd, name, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
     }
 
     fn error(&self, action: &'static str, name: impl AsRef<Path>, errno: Errno) -> FileError {

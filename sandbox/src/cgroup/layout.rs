@@ -165,6 +165,16 @@ impl Mount {
             Err(_) => path.to_owned(),
         }
     }
+
+    /// The directory of the group that `/proc/PID/cgroup` names so, if it is mounted here.
+    pub(super) fn directory(&self, group: &Path) -> Option<PathBuf> {
+        let below = group.strip_prefix(&self.root).ok()?;
+        // Nothing joined would still add a slash.
+        Some(match below.as_os_str().is_empty() {
+            true => self.point.clone(),
+            false => self.point.join(below),
+        })
+    }
 }
 
 /// The mounts taken so far; co-mounted controllers share one.
@@ -316,6 +326,12 @@ mod tests {
         let memory = &layout.mounts()[layout.parts.memory];
         let name = memory.group_name(Path::new("/sys/fs/cgroup/memory/cordon/a"));
         assert_eq!(name, Path::new("/box/cordon/a"));
+        let path = memory.directory(name.as_path());
+        assert_eq!(
+            path.as_deref(),
+            Some(Path::new("/sys/fs/cgroup/memory/cordon/a"))
+        );
+        assert_eq!(memory.directory(Path::new("/elsewhere")), None);
     }
 
     #[test]

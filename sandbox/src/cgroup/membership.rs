@@ -44,6 +44,7 @@ pub enum MemberError {
 }
 
 /// The text of `/proc/PID/cgroup`.
+#[derive(Debug)]
 pub(super) struct Membership {
     pid: i32,
     text: String,
@@ -79,7 +80,8 @@ impl Membership {
         }
     }
 
-    fn group(&self, mount: &Mount) -> Option<&Path> {
+    /// The group that it is in, in this hierarchy.
+    pub(super) fn group(&self, mount: &Mount) -> Option<&Path> {
         // hierarchy-id:controllers:path, for v2 0::path; the path may hold colons.
         let mut lines = self.text.lines().filter_map(|line| {
             let (_, rest) = line.split_once(':')?;

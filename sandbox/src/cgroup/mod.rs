@@ -14,6 +14,7 @@
 //! Source: Linux `Documentation/admin-guide/cgroup-v2.rst` and `cgroup-v1/`, cgroups(7).
 
 mod counters;
+mod delegation;
 mod directory;
 mod groups;
 mod layout;
@@ -26,6 +27,7 @@ mod v1;
 mod v2;
 
 pub use counters::{Events, ReadError, Usage};
+pub use delegation::{Place, Stranger};
 pub use directory::FileError;
 pub use groups::Directories;
 pub use layout::{Controller, Kind, Layout, LayoutError, Mount};

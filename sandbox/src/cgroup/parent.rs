@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use rustix::process::Pid;
 
+use super::delegation::{Place, Quarters, Stranger};
 use super::directory::{Directory, FileError};
 use super::layout::{Controller, Kind, Layout};
 use super::leaf::{Leaf, LeafError, RemoveError};
 use super::limits::Limits;
+use super::membership::{MemberError, Membership};
 
-/// The group `/cordon/NAME` in every hierarchy of the layout.
+/// The group `cordon/NAME` in every hierarchy of the layout.
 ///
 /// Dropping it tries once to remove it; [`remove`](Self::remove) says whether that worked.
 #[derive(Debug)]
@@ -18,6 +21,7 @@ pub struct Parent {
     layout: Arc<Layout>,
     name: String,
     groups: Vec<Pair>,
+    quarters: Option<Quarters>,
     removed: bool,
 }
 
@@ -44,9 +48,50 @@ pub enum ParentError {
         /// Where.
         group: PathBuf,
     },
+    /// It belongs to somebody else.
+    #[error("no group can be made in {}, which isn't delegated to you: {errno}", group.display())]
+    NotDelegated {
+        /// Where.
+        group: PathBuf,
+        /// What the kernel answered.
+        errno: Errno,
+    },
+    /// v2 lets nobody but root move a process in from outside.
+    #[error(
+        "Cordon was started in the cgroup {}, from which nobody but root can put processes into {}",
+        own.display(), group.display()
+    )]
+    Outside {
+        /// The group that this process is in.
+        own: PathBuf,
+        /// Where workers were to go.
+        group: PathBuf,
+    },
+    /// A group of that name isn't in this hierarchy, or not to be seen from here.
+    #[error("the cgroup {} is not to be seen below {}", group.display(), mount.display())]
+    Unseen {
+        /// As it was named.
+        group: PathBuf,
+        /// Where the hierarchy is mounted.
+        mount: PathBuf,
+    },
+    /// This process's own groups can't be read.
+    #[error(transparent)]
+    Own(#[from] MemberError),
     /// v2 wants groups that pass controllers down to hold no process themselves.
     #[error("{} holds processes, so it can't pass controllers down: move them into a leaf of it", .0.display())]
     Populated(PathBuf),
+    /// As [`Populated`](Self::Populated), by processes that aren't Cordon's to move.
+    #[error(
+        "{} holds other processes than Cordon's, so it can't pass controllers down: {}",
+        group.display(), list(strangers)
+    )]
+    Occupied {
+        /// Where.
+        group: PathBuf,
+        /// The processes in the way.
+        strangers: Vec<Stranger>,
+    },
     /// Other supervisors kept removing `/cordon` under our hands.
     #[error("{} was removed again and again while a cgroup was made in it", .0.display())]
     Contended(PathBuf),
@@ -55,31 +100,64 @@ pub enum ParentError {
     File(#[from] FileError),
 }
 
+impl ParentError {
+    /// What a person can do about it; empty where the error says so itself.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotDelegated { .. } => {
+                "start Cordon by `systemd-run --user --scope -p Delegate=yes cordon ...`, or name \
+                 a group that is delegated to you by --cgroup-parent"
+            }
+            Self::Outside { .. } => "start it in that group, or in one below it",
+            Self::Occupied { .. } => {
+                "start Cordon in a group of its own (`systemd-run --user --scope -p Delegate=yes \
+                 cordon ...`), or move them into a leaf of it"
+            }
+            _ => "",
+        }
+    }
+}
+
 impl Parent {
-    /// Makes the group `cordon/NAME` below the group `below` (`/` for the root) in every
-    /// hierarchy, and on v2 has all groups from there down pass on memory, pids and cpu.
+    /// Makes the group `cordon/NAME` at `place` in every hierarchy, and on v2 has all groups
+    /// from there down pass on memory, pids and cpu. Processes of `ours` that are in the v2
+    /// group of that place itself are moved into a leaf of it, since it must be empty for that.
     ///
     /// # Errors
     /// What is in the way; nothing is left behind then, except on v2 the controllers
-    /// enabled in `below`.
-    pub fn create(layout: &Layout, below: &Path, name: &str) -> Result<Self, ParentError> {
+    /// enabled where no process had to make room.
+    pub fn create(
+        layout: &Layout,
+        place: &Place,
+        name: &str,
+        ours: &[Pid],
+    ) -> Result<Self, ParentError> {
         if !is_name(name) {
             return Err(ParentError::Name(name.to_owned()));
         }
-        let below = below.strip_prefix("/").unwrap_or(below);
+        let own = Membership::of(rustix::process::getpid())?;
         let mut parent = Self {
             layout: Arc::new(layout.clone()),
             name: name.to_owned(),
             groups: Vec::with_capacity(layout.mounts.len()),
+            quarters: None,
             removed: false,
         };
-        for mount in &layout.mounts {
-            let base = Directory::open(&mount.point.join(below))?;
-            parent.groups.push(make(base, name)?);
+        for (index, mount) in layout.mounts.iter().enumerate() {
+            let base = Directory::open(&place.directory(mount, &own)?)?;
+            let made = make(base, name)?;
+            let reachable = match layout.kind() != Kind::V1 && index == layout.parts.tracking {
+                true => place.reachable(mount, &own, &made.base),
+                false => Ok(()),
+            };
+            // Kept first, so that it is removed again.
+            parent.groups.push(made);
+            reachable?;
         }
         if layout.kind() == Kind::V2 {
             for Pair { base, own } in &parent.groups {
-                pass_controllers(base)?;
+                parent.quarters = make_room(base, ours)?;
                 pass_controllers(&base.descend(SHARED)?)?;
                 pass_controllers(own)?;
             }
@@ -105,7 +183,8 @@ impl Parent {
         self.groups.iter().map(|pair| pair.own.path())
     }
 
-    /// Removes its groups, and `cordon` above them unless another supervisor uses it.
+    /// Removes its groups, and `cordon` above them unless another supervisor uses it; then
+    /// processes that had to make room return.
     ///
     /// # Errors
     /// [`RemoveError::Busy`] while a worker's group is left in it: remove that, try again.
@@ -113,7 +192,12 @@ impl Parent {
         for pair in &self.groups {
             RemoveError::settle(pair.base.remove(Path::new(SHARED).join(&self.name)))?;
             match RemoveError::settle(pair.base.remove(SHARED)) {
-                Ok(()) | Err(RemoveError::Busy(_)) => {}
+                Ok(()) => {
+                    if let Some(quarters) = self.quarters.take() {
+                        quarters.leave(&pair.base);
+                    }
+                }
+                Err(RemoveError::Busy(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -149,10 +233,17 @@ struct Pair {
 }
 
 fn make(base: Directory, name: &str) -> Result<Pair, ParentError> {
+    let refused = |error: FileError| match error.errno {
+        errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS) => ParentError::NotDelegated {
+            group: base.path().to_owned(),
+            errno,
+        },
+        _ => error.into(),
+    };
     // Between our two mkdirs another supervisor may find `cordon` empty and remove it.
     for _ in 0..16 {
         match base.make(SHARED) {
-            Err(error) if error.errno != Errno::EXIST => return Err(error.into()),
+            Err(error) if error.errno != Errno::EXIST => return Err(refused(error)),
             Ok(()) | Err(_) => {}
         }
         let made = base.descend(SHARED).and_then(|shared| {
@@ -170,20 +261,42 @@ fn make(base: Directory, name: &str) -> Result<Pair, ParentError> {
             Err(error) if error.errno == Errno::EXIST => {
                 return Err(ParentError::Exists(error.path));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(refused(error)),
         }
     }
     Err(ParentError::Contended(base.path().join(SHARED)))
 }
 
-/// Has a v2 group pass the limiting controllers to its children.
-fn pass_controllers(group: &Directory) -> Result<(), ParentError> {
+/// Has the group of the place pass controllers down. If processes of ours keep it from that,
+/// they go into a leaf.
+fn make_room(base: &Directory, ours: &[Pid]) -> Result<Option<Quarters>, ParentError> {
+    match pass_controllers(base) {
+        Err(ParentError::Populated(_)) => {
+            let mut quarters = Quarters::take(base, ours)?;
+            match pass_controllers(base) {
+                Ok(passed) => {
+                    quarters.passed = passed;
+                    Ok(Some(quarters))
+                }
+                Err(error) => {
+                    quarters.leave(base);
+                    Err(error)
+                }
+            }
+        }
+        passed => passed.map(|_| None),
+    }
+}
+
+/// Has a v2 group pass the limiting controllers to its children; which it didn't before.
+fn pass_controllers(group: &Directory) -> Result<Vec<Controller>, ParentError> {
     let lists = |text: &str, controller: Controller| {
         text.split_ascii_whitespace()
             .any(|one| one == controller.name())
     };
     let passed = group.read("cgroup.subtree_control")?;
     let available = group.read("cgroup.controllers")?;
+    let mut enabled = Vec::new();
     for controller in Controller::LIMITING {
         if lists(&passed, controller) {
             continue;
@@ -198,10 +311,20 @@ fn pass_controllers(group: &Directory) -> Result<(), ParentError> {
             .write("cgroup.subtree_control", &format!("+{controller}"))
             .map_err(|error| match error.errno {
                 Errno::BUSY => ParentError::Populated(group.path().to_owned()),
+                errno @ (Errno::ACCESS | Errno::PERM) => ParentError::NotDelegated {
+                    group: group.path().to_owned(),
+                    errno,
+                },
                 _ => error.into(),
             })?;
+        enabled.push(controller);
     }
-    Ok(())
+    Ok(enabled)
+}
+
+fn list(strangers: &[Stranger]) -> String {
+    let names: Vec<String> = strangers.iter().map(Stranger::to_string).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

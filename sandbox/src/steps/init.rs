@@ -359,6 +359,10 @@ fn lock_down(inherited: &Inherited<'_>) -> io::Result<()> {
     capabilities::seal()?;
     capabilities::drop_all()?;
     set_no_new_privs(true)?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // Under the caller's own id nobody could read its namespaces any more to attest them: its
+    // memory counts as the host's, since it never called exec.
+    if let Ids::Mapped(_) = inherited.plan.ids {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
     inherited.filter.install()
 }

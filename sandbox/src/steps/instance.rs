@@ -24,7 +24,8 @@ pub(super) struct Stock {
     pub(super) program: OwnedFd,
     pub(super) base: Image,
     pub(super) devices: Vec<OwnedFd>,
-    pub(super) parent: Parent,
+    /// Nothing where workers do without a group.
+    pub(super) parent: Option<Parent>,
     pub(super) init_filter: Program,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Channels {
 
 pub(super) struct Instance {
     pub(super) name: String,
-    pub(super) leaf: Leaf,
+    pub(super) leaf: Option<Leaf>,
     pub(super) phase: Phase,
     pub(super) progress: Progress,
     pub(super) init: OwnedFd,
@@ -68,14 +69,14 @@ pub(super) struct Cloned {
     release: OwnedFd,
 }
 
-/// Makes init in its namespaces and in the groups of `leaf`, and releases it. If that
+/// Makes init in its namespaces and in the groups of `leaf`, if any, and releases it. If that
 /// fails no process of it is left.
 pub(super) fn clone_init(
     stock: &Stock,
     image: &Image,
     plan: &Plan,
     channels: &Channels,
-    leaf: &Leaf,
+    leaf: Option<&Leaf>,
     progress: &mut Progress,
 ) -> Result<Cloned, Failure> {
     let at = |step| move |error: io::Error| Failure::errno(step, &error);
@@ -103,7 +104,8 @@ pub(super) fn clone_init(
         program: stock.program.as_fd(),
         filter: &stock.init_filter,
     };
-    let fork = fork_into(namespaces(), leaf.clone_into()).map_err(at(Step::Clone))?;
+    let group = leaf.and_then(Leaf::clone_into);
+    let fork = fork_into(namespaces(), group).map_err(at(Step::Clone))?;
     let (pid, init) = match fork {
         Fork::Child => {
             drop(release);
@@ -146,7 +148,12 @@ impl Mounts {
 }
 
 impl Instance {
-    pub(super) fn new(name: String, leaf: Leaf, cloned: Cloned, progress: Progress) -> Instance {
+    pub(super) fn new(
+        name: String,
+        leaf: Option<Leaf>,
+        cloned: Cloned,
+        progress: Progress,
+    ) -> Instance {
         Instance {
             name,
             leaf,
@@ -165,7 +172,7 @@ impl Instance {
     pub(super) fn hand_over(&mut self) -> io::Result<Vec<OwnedFd>> {
         let mut fds = vec![self.init.try_clone()?];
         fds.push(self.report.take().ok_or(io::ErrorKind::NotFound)?);
-        for directory in self.leaf.directories() {
+        for directory in self.leaf.iter().flat_map(Leaf::directories) {
             fds.push(directory.try_clone_to_owned()?);
         }
         Ok(fds)
@@ -184,7 +191,15 @@ impl Instance {
         if !matches!(self.phase, Phase::Reaped { .. }) {
             // Either one suffices, and both fail only for what is dead already.
             let _ = pidfd_send_signal(&self.init, Signal::KILL);
-            let _ = self.leaf.kill();
+            self.kill_group();
+        }
+    }
+
+    /// Kills whatever is in its group, if it has one.
+    pub(super) fn kill_group(&self) {
+        if let Some(leaf) = &self.leaf {
+            // Init's death suffices; this is for what nobody knows a way to.
+            let _ = leaf.kill();
         }
     }
 
@@ -199,7 +214,7 @@ impl Instance {
             Ok(Some(_)) | Err(_) => {
                 self.phase = Phase::Reaped {
                     since: Instant::now(),
-                    events: self.leaf.events().ok(),
+                    events: self.leaf.as_ref().and_then(|leaf| leaf.events().ok()),
                 };
                 true
             }
@@ -218,7 +233,7 @@ impl Progress {
 
 /// Joins groups, checks membership, maps ids, and lets init go on.
 fn admit(
-    leaf: &Leaf,
+    leaf: Option<&Leaf>,
     plan: &Plan,
     pid: u32,
     release: &OwnedFd,
@@ -226,11 +241,13 @@ fn admit(
 ) -> Result<(), Failure> {
     let task = Pid::from_raw(pid as i32)
         .ok_or_else(|| Failure::errno(Step::Clone, &io::ErrorKind::InvalidData.into()))?;
-    leaf.attach(task)
-        .map_err(|error| cgroup(Step::CgroupAttach, &error))?;
-    // CLONE_INTO_CGROUP is a flag that old libraries wrote as 0: trust what is read.
-    leaf.verify_member(task)
-        .map_err(|error| cgroup(Step::CgroupAttach, &error))?;
+    if let Some(leaf) = leaf {
+        leaf.attach(task)
+            .map_err(|error| cgroup(Step::CgroupAttach, &error))?;
+        // CLONE_INTO_CGROUP is a flag that old libraries wrote as 0: trust what is read.
+        leaf.verify_member(task)
+            .map_err(|error| cgroup(Step::CgroupAttach, &error))?;
+    }
     progress.done(Step::CgroupAttach);
     if !off(Weakened::Ids) {
         map_ids(pid, plan.ids).map_err(|error| Failure::errno(Step::IdMaps, &error))?;
@@ -305,9 +322,9 @@ pub(super) fn cgroup(step: Step, error: &dyn std::fmt::Display) -> Failure {
     }
 }
 
-/// The plan's limits, but for those that a test build leaves out.
-pub(super) fn limits(plan: &Plan) -> Limits {
-    let mut limits = plan.cgroup.clone();
+/// The limits as planned, but for those that a test build leaves out.
+pub(super) fn limits(planned: &Limits) -> Limits {
+    let mut limits = planned.clone();
     if off(Weakened::Memory) {
         limits.memory_max = 1 << 40;
     }

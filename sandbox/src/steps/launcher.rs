@@ -7,10 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, getpid};
 
 use super::instance::{Channels, Stock};
+use super::rootless::{self, RootlessError};
 use super::workers::Workers;
-use crate::cgroup::{Layout, Parent};
+use crate::cgroup::{Layout, LayoutError, Parent, ParentError};
 use crate::codec;
 use crate::image::Image;
 use crate::launch::{Answer, Cause, Failure, Request, Step};
@@ -34,31 +36,70 @@ pub enum LauncherError {
     /// The first message isn't the one that starts a launcher.
     #[error("the supervisor's first message doesn't start a launcher")]
     NotStarted,
+    /// Namespaces of its own, without privilege.
+    #[error(transparent)]
+    Rootless(#[from] RootlessError),
+    /// No group can be made for workers.
+    #[error(
+        "cgroup: {0}; {remedy}have resource limits of the process stand in for it by \
+         --allow-degraded cgroup",
+        remedy = or(.0.remedy())
+    )]
+    Cgroup(#[from] GroupError),
     /// What every launch needs can't be had here.
     #[error("{0}")]
     Stock(String),
+}
+
+/// Why workers can have no cgroup.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    /// No hierarchies.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// No group in one of them.
+    #[error(transparent)]
+    Parent(#[from] ParentError),
+    /// Who the supervisor is.
+    #[error("can't tell the supervisor's pid: {0}")]
+    Supervisor(#[source] io::Error),
+}
+
+impl GroupError {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Parent(error) => error.remedy(),
+            Self::Layout(_) | Self::Supervisor(_) => "",
+        }
+    }
+}
+
+fn or(remedy: &str) -> String {
+    match remedy {
+        "" => String::new(),
+        remedy => format!("{remedy}, or "),
+    }
 }
 
 /// Serves the supervisor at the other end of `socket` until either ends, then kills
 /// every worker and removes every group.
 ///
 /// # Errors
-/// [`LauncherError`], before any worker was made.
+/// [`LauncherError`], before any worker was made, and where the supervisor couldn't be told.
 pub fn run(socket: OwnedFd) -> Result<(), LauncherError> {
     // A session of its own: the terminal's Ctrl-C is the supervisor's business. The name
     // is for whoever looks at a list of processes.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"cordon-launcher");
-    let mut launcher = match start(&socket) {
-        Ok(launcher) => launcher,
+    let (mut launcher, without_cgroup) = match start(&socket) {
+        Ok(started) => started,
         Err(error) => {
             let refusal = codec::encode(&Answer::Refused(error.to_string())).unwrap_or_default();
-            let _ = send(socket.as_fd(), &refusal, &[]);
-            return Err(error);
+            return send(socket.as_fd(), &refusal, &[]).or(Err(error));
         }
     };
     rustix::io::ioctl_fionbio(&socket, true).map_err(|e| LauncherError::Socket(e.into()))?;
-    launcher.answer(&Answer::Started, Vec::new());
+    launcher.answer(&Answer::Started { without_cgroup }, Vec::new());
     while launcher.turn(&socket) {}
     launcher.end();
     Ok(())
@@ -72,10 +113,11 @@ struct Launcher {
     workers: Workers,
     outbox: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     /// Held as long as any worker may run under an id of the range.
-    _uid_lock: OwnedFd,
+    _uid_lock: Option<OwnedFd>,
 }
 
-fn start(socket: &OwnedFd) -> Result<Launcher, LauncherError> {
+/// The launcher, and why it has no group for workers if it has none.
+fn start(socket: &OwnedFd) -> Result<(Launcher, Option<String>), LauncherError> {
     let Incoming { request, fds, .. } = next_request(socket.as_fd())
         .map_err(LauncherError::Socket)?
         .ok_or(LauncherError::NotStarted)?;
@@ -87,24 +129,31 @@ fn start(socket: &OwnedFd) -> Result<Launcher, LauncherError> {
     else {
         return Err(LauncherError::NotStarted);
     };
-    if fds.len() != base.len() + 3 {
+    let rootless = ceiling.uids.is_empty();
+    if fds.len() != base.len() + if rootless { 2 } else { 3 } {
         return Err(LauncherError::NotStarted);
     }
     let mut fds = fds.into_iter();
-    let (Some(supervisor), Some(program), Some(uid_lock)) = (fds.next(), fds.next(), fds.next())
-    else {
+    let (Some(supervisor), Some(program)) = (fds.next(), fds.next()) else {
         return Err(LauncherError::NotStarted);
     };
+    let uid_lock = if rootless { None } else { fds.next() };
+    if rootless {
+        // Before any mount is touched: only those of its own mount namespace can be cloned.
+        rootless::enter()?;
+    }
     let stock = |what: &str, error: &dyn std::fmt::Display| {
         LauncherError::Stock(format!("{what}: {error}"))
     };
     let base = Image::build(base.into_iter().zip(fds).collect())
         .map_err(|error| stock("image of the worker's libraries", &error))?;
     let devices = open_devices().map_err(|error| stock("/dev of the host", &error))?;
-    let layout = Layout::detect().map_err(|error| stock("cgroups", &error))?;
-    let parent = Parent::create(&layout, &ceiling.cgroup_below, &ceiling.cgroup_name)
-        .map_err(|error| stock("cgroups", &error))?;
-    Ok(Launcher {
+    let (parent, without_cgroup) = match parent(&ceiling, &supervisor) {
+        Ok(parent) => (Some(parent), None),
+        Err(why) if ceiling.cgroup_optional => (None, Some(why.to_string())),
+        Err(why) => return Err(why.into()),
+    };
+    let launcher = Launcher {
         stock: Stock {
             program,
             base,
@@ -118,7 +167,18 @@ fn start(socket: &OwnedFd) -> Result<Launcher, LauncherError> {
         workers: Workers::default(),
         outbox: VecDeque::new(),
         _uid_lock: uid_lock,
-    })
+    };
+    Ok((launcher, without_cgroup))
+}
+
+/// The group that all workers' are in.
+fn parent(ceiling: &Ceiling, supervisor: &OwnedFd) -> Result<Parent, GroupError> {
+    let layout = Layout::detect()?;
+    let pid = crate::sys::pidfd::pid(supervisor).map_err(GroupError::Supervisor)?;
+    let supervisor = Pid::from_raw(pid as i32);
+    let ours: Vec<Pid> = supervisor.into_iter().chain([getpid()]).collect();
+    let (place, name) = (&ceiling.cgroup_place, &ceiling.cgroup_name);
+    Ok(Parent::create(&layout, place, name, &ours)?)
 }
 
 impl Launcher {
@@ -223,13 +283,10 @@ impl Launcher {
                 }
             }
             Request::Freeze { id, frozen } => {
-                if let Some(instance) = self.workers.get(id) {
+                let instance = self.workers.get(id);
+                if let Some(leaf) = instance.and_then(|instance| instance.leaf.as_ref()) {
                     // A group that is gone already can't run either.
-                    let _ = if frozen {
-                        instance.leaf.freeze()
-                    } else {
-                        instance.leaf.thaw()
-                    };
+                    let _ = if frozen { leaf.freeze() } else { leaf.thaw() };
                 }
             }
             Request::Evict { key } => drop(self.images.remove(&key)),
@@ -310,7 +367,10 @@ impl Launcher {
             self.workers.bury();
             std::thread::sleep(RETRY);
         }
-        while self.stock.parent.remove().is_err() && Instant::now() < deadline {
+        let Some(parent) = &mut self.stock.parent else {
+            return;
+        };
+        while parent.remove().is_err() && Instant::now() < deadline {
             self.workers.clear_remains();
             std::thread::sleep(RETRY);
         }

@@ -4,6 +4,7 @@
 pub mod init;
 mod instance;
 pub mod launcher;
+mod rootless;
 pub mod worker;
 mod workers;
 

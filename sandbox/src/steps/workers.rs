@@ -8,8 +8,8 @@ use super::Progress;
 use super::instance::{Channels, Instance, Phase, Stock, cgroup, clone_init, limits};
 use crate::cgroup::Leaf;
 use crate::image::Image;
-use crate::launch::{Answer, Cause, Failure, Stage, Step};
-use crate::plan::Plan;
+use crate::launch::{Answer, Cause, Failure, Group, Stage, Step};
+use crate::plan::{Bounds, Plan};
 
 /// How long groups of a reaped worker are tried before the supervisor is told that it is
 /// gone: no process of it is left in any case.
@@ -57,10 +57,9 @@ impl Workers {
     ) -> Result<(), Failure> {
         let mut progress = Progress::default();
         progress.done(Step::Ceiling);
-        let leaf = stock.parent.leaf(&plan.name, &limits(plan));
-        let leaf = leaf.map_err(|error| cgroup(Step::Cgroup, &error))?;
+        let leaf = leaf(stock, plan)?;
         progress.done(Step::Cgroup);
-        match clone_init(stock, image, plan, channels, &leaf, &mut progress) {
+        match clone_init(stock, image, plan, channels, leaf.as_ref(), &mut progress) {
             Ok(cloned) => {
                 let instance = Instance::new(plan.name.clone(), leaf, cloned, progress);
                 self.instances.insert(id, instance);
@@ -109,7 +108,7 @@ impl Workers {
             launched = started(id, instance);
         }
         if instance.reap() {
-            instance.leaf.kill().ok();
+            instance.kill_group();
         }
         launched
     }
@@ -122,10 +121,14 @@ impl Workers {
                 continue;
             };
             // Busy, or whatever else: what is to last is not for the errno to say.
-            if instance.leaf.remove().is_ok() || since.elapsed() >= BURIAL {
+            let removed = match &mut instance.leaf {
+                Some(leaf) => leaf.remove().is_ok(),
+                None => true,
+            };
+            if removed || since.elapsed() >= BURIAL {
                 buried.push((*id, *events));
             } else {
-                instance.leaf.kill().ok();
+                instance.kill_group();
             }
         }
         let mut answers = Vec::with_capacity(buried.len());
@@ -155,9 +158,21 @@ impl Workers {
         self.remains.retain_mut(|leaf| leaf.remove().is_err());
     }
 
-    fn discard(&mut self, leaf: Leaf) {
-        self.remains.push(leaf);
+    fn discard(&mut self, leaf: Option<Leaf>) {
+        self.remains.extend(leaf);
         self.clear_remains();
+    }
+}
+
+/// The worker's group with its limits; nothing where the plan has none.
+fn leaf(stock: &Stock, plan: &Plan) -> Result<Option<Leaf>, Failure> {
+    match (&plan.bounds, &stock.parent) {
+        (Bounds::Rlimits, _) => Ok(None),
+        (Bounds::Cgroup(planned), Some(parent)) => {
+            let leaf = parent.leaf(&plan.name, &limits(planned));
+            leaf.map(Some).map_err(|error| cgroup(Step::Cgroup, &error))
+        }
+        (Bounds::Cgroup(_), None) => Err(cgroup(Step::Cgroup, &"this launcher has none to give")),
     }
 }
 
@@ -176,8 +191,10 @@ fn started(id: u64, instance: &mut Instance) -> Option<(Answer, Vec<OwnedFd>)> {
             instance.phase = Phase::Running;
             let answer = Answer::Launched {
                 id,
-                applied: instance.leaf.applied().clone(),
-                directories: instance.leaf.describe(),
+                group: instance.leaf.as_ref().map(|leaf| Group {
+                    applied: leaf.applied().clone(),
+                    directories: leaf.describe(),
+                }),
                 stages: instance.progress.stages.clone(),
             };
             Some((answer, fds))

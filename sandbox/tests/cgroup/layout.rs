@@ -4,9 +4,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sandbox::cgroup::{Controller, Kind, Layout, LayoutError, LeafError, Parent, ParentError};
+use sandbox::cgroup::{
+    Controller, Kind, Layout, LayoutError, LeafError, Parent, ParentError, Place,
+};
 
-use super::{SIGKILL, TestParent, Worker, limits, mountinfo, probe, unique_name, until};
+use super::{SIGKILL, TestParent, Worker, limits, mountinfo, probe, topmost, unique_name, until};
 
 #[test]
 fn name_that_is_taken_or_escapes_is_refused() {
@@ -25,7 +27,7 @@ fn name_that_is_taken_or_escapes_is_refused() {
 
     let taken = parent.0.leaf("worker", &limits()).unwrap_err();
     let escaping = parent.0.leaf("../worker", &limits()).unwrap_err();
-    let parent_taken = Parent::create(&layout, Path::new("/"), own_name).unwrap_err();
+    let parent_taken = Parent::create(&layout, &topmost(), own_name, &[]).unwrap_err();
 
     assert!(matches!(taken, LeafError::Exists(_)), "{taken}");
     assert!(matches!(escaping, LeafError::Name(_)), "{escaping}");
@@ -48,7 +50,8 @@ fn missing_controller_is_named() {
         let bare = layout.mounts()[0].point.join(&name);
         std::fs::create_dir_all(bare.join("inner")).unwrap();
 
-        let result = Parent::create(&layout, &Path::new(&name).join("inner"), "test");
+        let inner = Place::Below(Path::new("/").join(&name).join("inner"));
+        let result = Parent::create(&layout, &inner, "test", &[]);
 
         std::fs::remove_dir(bare.join("inner")).unwrap();
         std::fs::remove_dir(bare).unwrap();

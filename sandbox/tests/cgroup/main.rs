@@ -11,13 +11,12 @@ mod removal;
 mod worker;
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sandbox::cgroup::{CpuMax, Layout, Leaf, Limits, Parent, Probe, Readiness, Watch};
+use sandbox::cgroup::{CpuMax, Layout, Leaf, Limits, Parent, Place, Probe, Readiness, Watch};
 use worker::Worker;
 
 const MIB: u64 = 1 << 20;
@@ -54,6 +53,10 @@ fn mountinfo(keep: impl Fn(&str) -> bool) -> String {
         .collect()
 }
 
+fn topmost() -> Place {
+    Place::Below("/".into())
+}
+
 /// A parent group, removed at the end if it is empty.
 struct TestParent(Parent);
 
@@ -67,7 +70,7 @@ impl TestParent {
             rustix::process::geteuid().is_root(),
             "these tests need root"
         );
-        Self(Parent::create(layout, Path::new("/"), &unique_name()).unwrap())
+        Self(Parent::create(layout, &topmost(), &unique_name(), &[]).unwrap())
     }
 
     fn assert_empty(&self) {

@@ -59,7 +59,7 @@ impl Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         let code = match &error {
-            StartError::Launcher(_) | StartError::NotRoot | StartError::Uids(_) => Code::NoSandbox,
+            StartError::Launcher(_) | StartError::Uids(_) => Code::NoSandbox,
             StartError::Program(_) => Code::NotFound,
             _ => Code::Error,
         };

@@ -15,7 +15,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-
+use cordon_supervisor::config::Policy;
+use cordon_supervisor::{StartError, Supervisor};
 use sandbox::report::Control;
 
 pub(crate) use exit::Failure;
@@ -67,6 +68,21 @@ struct PolicyArguments {
     /// Do without a control that policy demands, such as core-scheduling; may be given again.
     #[arg(long = "allow-degraded", value_name = "CONTROL")]
     allow_degraded: Vec<Control>,
+    /// The cgroup to make the workers' in, as /proc/self/cgroup names it: it must be delegated
+    /// to you. Else CORDON_CGROUP_PARENT, else your own.
+    #[arg(long, value_name = "GROUP")]
+    cgroup_parent: Option<PathBuf>,
+}
+
+impl PolicyArguments {
+    /// A supervisor under that policy.
+    async fn start(&self, policy: Policy) -> Result<Supervisor, StartError> {
+        let mut builder = Supervisor::builder().policy(policy);
+        if let Some(group) = &self.cgroup_parent {
+            builder = builder.cgroup_parent(group);
+        }
+        builder.start().await
+    }
 }
 
 /// Runs the command line.

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 pub(super) fn report(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let policy = policy::read(&arguments.policy)?;
     let work = async {
-        let supervisor = Supervisor::builder().policy(policy).start().await?;
+        let supervisor = arguments.policy.start(policy).await?;
         let loaded = supervisor.load(&arguments.file).await;
         let shown = show(&supervisor, loaded.as_ref().err(), arguments.format);
         if let Ok(id) = &loaded {

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cordon_supervisor::config::Policy;
 use cordon_supervisor::units::TimeSpan;
-use cordon_supervisor::{StartError, Supervisor};
 
 use super::exit::Code;
 use super::{Failure, Format, PolicyArguments, policy, runtime};
@@ -114,10 +112,6 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
     })?;
     Ok(code.into())
-}
-
-async fn start(policy: Policy) -> Result<Supervisor, StartError> {
-    Supervisor::builder().policy(policy).start().await
 }
 
 /// The plugin, or those of a folder by name.

@@ -240,6 +240,13 @@ impl Policy {
         }
     }
 
+    /// Whether any plugin may do without `control`.
+    #[must_use]
+    pub fn may_lack(&self, control: Control) -> bool {
+        let mut rules = std::iter::once(&self.rules).chain(self.plugins.values());
+        rules.any(|rules| rules.demands.allow_degraded.contains(&control))
+    }
+
     /// What this policy says about `plugin`.
     pub fn rules(&self, plugin: &PluginId) -> &PolicyRules {
         self.plugins.get(plugin).unwrap_or(&self.rules)

@@ -69,7 +69,7 @@ impl Waiting {
     /// Hands an answer to whom it concerns; the result is a worker that nobody can have.
     pub(super) fn dispatch(&mut self, incoming: Incoming) -> Option<u64> {
         match incoming.answer {
-            Answer::Started | Answer::Refused(_) => {}
+            Answer::Started { .. } | Answer::Refused(_) => {}
             Answer::Image(key) => self.image_done(key, &Ok(())),
             Answer::ImageFailed(key, failure) => self.image_done(key, &Err(failure.into())),
             Answer::LaunchFailed(id, failure) => {
@@ -77,16 +77,12 @@ impl Waiting {
                     reply.send(Err(failure.into())).ok();
                 }
             }
-            Answer::Launched {
-                id,
-                applied,
-                directories,
-                stages,
-            } => {
+            Answer::Launched { id, group, stages } => {
                 let Some(reply) = self.launches.remove(&id) else {
                     return Some(id);
                 };
-                let whole = incoming.fds.len() == 2 + directories.count();
+                let groups = group.as_ref().map_or(0, |group| group.directories.count());
+                let whole = incoming.fds.len() == 2 + groups;
                 let mut fds = incoming.fds.into_iter();
                 let (Some(init), Some(report), true) = (fds.next(), fds.next(), whole) else {
                     let mourner = Mourner::Launch(reply, LauncherError::FdsMissing);
@@ -98,8 +94,7 @@ impl Waiting {
                     id,
                     init,
                     report,
-                    applied,
-                    directories,
+                    group,
                     groups: fds.collect(),
                     stages,
                     gone,

@@ -1,14 +1,17 @@
 //! Starting a supervisor: program, libraries, ids, launcher, I/O thread.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use sandbox::cgroup::Place;
 use sandbox::plan::Ceiling;
+use sandbox::report::Control;
 use sandbox::seccomp::{Arch, BuiltinError, Mode, Profile, init_program};
 use tokio::sync::{oneshot, watch};
 
-use super::{Shared, Supervisor, fds, lock_fd, sonames};
+use super::{Shared, Supervisor, fds, sonames};
 use crate::config::Policy;
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
 use crate::launcher::{Launcher, LauncherError};
@@ -24,12 +27,15 @@ const MAX_MEMORY: u64 = 1 << 40;
 /// Most tasks that a policy can give one worker.
 const MAX_TASKS: u32 = 8192;
 
+/// Environment variable for [`Builder::cgroup_parent`].
+pub const CGROUP_PARENT: &str = "CORDON_CGROUP_PARENT";
+
 /// Prepares a [`Supervisor`].
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     policy: Policy,
     worker: Option<PathBuf>,
-    cgroup_below: Option<PathBuf>,
+    cgroup_parent: Option<PathBuf>,
 }
 
 /// Why no supervisor can be had.
@@ -59,9 +65,6 @@ pub enum StartError {
     /// The launcher.
     #[error(transparent)]
     Launcher(#[from] LauncherError),
-    /// Only root can start it so far.
-    #[error("cordon needs root: running it as an ordinary user isn't built yet")]
-    NotRoot,
     /// Threads, pipes.
     #[error("can't start the I/O thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -83,10 +86,16 @@ impl Builder {
         self
     }
 
-    /// The cgroup below which the workers' groups are made; else the root group.
+    /// The cgroup below which the workers' groups are made, as `/proc/self/cgroup` names it,
+    /// the same in every hierarchy. Else the environment variable [`CGROUP_PARENT`] names it;
+    /// else it is the topmost for root, and for anybody else the one that this process is in,
+    /// which must be delegated to them (systemd: `Delegate=yes`).
+    ///
+    /// On cgroup v2 this process must not be outside of it, and is moved into a leaf of it if
+    /// it is in that group itself; no other process may be.
     #[must_use]
     pub fn cgroup_parent(mut self, path: impl Into<PathBuf>) -> Builder {
-        self.cgroup_below = Some(path.into());
+        self.cgroup_parent = Some(path.into());
         self
     }
 
@@ -150,9 +159,6 @@ async fn run(
 
 impl Builder {
     async fn prepare(self) -> Result<Arc<Shared>, StartError> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(StartError::NotRoot);
-        }
         // Before the launcher, which inherits the limit.
         fds::raise_limit();
         let program = Program::find(self.worker.as_deref())?;
@@ -162,18 +168,23 @@ impl Builder {
         let base: Vec<_> = closure.into_iter().collect();
         let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).map_err(BuiltinError::from)?;
         let filter = profile.compile().map_err(BuiltinError::from)?;
-        let uids = Uids::lock(&runtime_folder()?)?;
+        let uids = match rustix::process::geteuid().is_root() {
+            true => Some(Uids::lock(&runtime_folder()?)?),
+            false => None,
+        };
         let ceiling = Ceiling {
-            uids: uids.range(),
-            cgroup_below: self.cgroup_below.unwrap_or_else(|| PathBuf::from("/")),
+            uids: uids.as_ref().map_or(0..0, Uids::range),
+            cgroup_place: self.cgroup_place(),
             cgroup_name: group_name(),
+            cgroup_optional: self.policy.may_lack(Control::Cgroup),
             memory: MAX_MEMORY,
             tasks: MAX_TASKS,
             workers: MAX_WORKERS,
         };
         let names = sonames(&base);
         let init = init_program()?;
-        let launcher = Launcher::start(&program, ceiling, base, init, lock_fd(&uids)).await?;
+        let lock = uids.as_ref().map(|uids| uids.lock_fd().as_fd());
+        let launcher = Launcher::start(&program, ceiling, base, init, lock).await?;
         Ok(Arc::new(Shared {
             policy: self.policy,
             launcher,
@@ -181,12 +192,23 @@ impl Builder {
             base: names,
             profile: Arc::new(profile),
             filter,
-            uids: Mutex::new(Some(uids)),
+            uids: Mutex::new(uids),
             plugins: Mutex::default(),
             images: Mutex::default(),
             launches: AtomicU64::new(0),
             speaker: Speaker::default(),
         }))
+    }
+}
+
+impl Builder {
+    fn cgroup_place(&self) -> Place {
+        let variable = || std::env::var_os(CGROUP_PARENT).map(PathBuf::from);
+        match self.cgroup_parent.clone().or_else(variable) {
+            Some(group) => Place::Below(group),
+            None if rustix::process::geteuid().is_root() => Place::Below("/".into()),
+            None => Place::Own,
+        }
     }
 }
 

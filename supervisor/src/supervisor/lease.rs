@@ -3,10 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
-use sandbox::plan::ImageKey;
+use sandbox::plan::{Ids, ImageKey};
 
 use super::Shared;
-use crate::uids::Uids;
 
 /// Images kept that no worker runs from, so that a reload needn't build its plugin's again.
 const IDLE_IMAGES: usize = 64;
@@ -15,7 +14,7 @@ const IDLE_IMAGES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Lease {
     shared: Weak<Shared>,
-    pub(super) uid: u32,
+    pub(super) ids: Ids,
     image: ImageKey,
 }
 
@@ -31,11 +30,14 @@ pub(super) struct Images {
 impl Shared {
     /// Takes an id for a worker, and its image; nothing if every id is in use.
     pub(super) fn lease(self: &Arc<Self>, image: ImageKey) -> Option<Lease> {
-        let uid = self.uids().as_mut().and_then(Uids::take)?;
+        let ids = match self.uids().as_mut() {
+            Some(uids) => Ids::Mapped(uids.take()?),
+            None => Ids::Own,
+        };
         self.images().take(image);
         Some(Lease {
             shared: Arc::downgrade(self),
-            uid,
+            ids,
             image,
         })
     }
@@ -57,8 +59,8 @@ impl Drop for Lease {
         let Some(shared) = self.shared.upgrade() else {
             return;
         };
-        if let Some(uids) = shared.uids().as_mut() {
-            uids.give_back(self.uid);
+        if let (Some(uids), Ids::Mapped(uid)) = (shared.uids().as_mut(), self.ids) {
+            uids.give_back(uid);
         }
         let oldest = shared.images().give_back(self.image);
         if let Some(oldest) = oldest {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sandbox::cgroup::CpuMax;
-use sandbox::plan::{Ids, Plan};
+use sandbox::plan::Plan;
 use sandbox::policy::{self, Tmpfs};
 use sandbox::seccomp::Mode;
 
@@ -232,13 +232,16 @@ impl Shared {
         made.map_err(|error| failed(error.into()))?;
         let number = self.launches.fetch_add(1, Ordering::Relaxed);
         let name = format!("{id}.{number}");
-        let ids = Ids::Mapped(lease.uid);
         let policy = confinement(&plugin.grants);
         let (file, preload) = package.paths();
+        let mut plan = Plan::resolve(&policy, name, lease.ids, key, self.filter.clone());
+        if self.launcher.without_cgroup().is_some() {
+            plan = plan.without_cgroup();
+        }
         let request = Request {
             plugin: Arc::clone(plugin),
             launcher: self.launcher.clone(),
-            plan: Plan::resolve(&policy, name, ids, key, self.filter.clone()),
+            plan,
             profile: Arc::clone(&self.profile),
             times: Times {
                 load: self.policy.load_deadline.as_duration(),

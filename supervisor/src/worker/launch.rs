@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::attest::{AttestError, Expected, attest};
-use sandbox::cgroup::{Applied, Events, Probe};
-use sandbox::plan::Plan;
+use sandbox::cgroup::{Events, Probe};
+use sandbox::launch::Group;
+use sandbox::plan::{Bounds, Plan};
 use sandbox::report::{Control, Demands, Enforcement, Report, Unmet};
 use sandbox::seccomp::{Listener, Mode, Profile};
 use sandbox::steps::now;
@@ -200,7 +201,13 @@ async fn confined(
     timeline.ready = now();
     setup("socket", socket::pass_sender(&own, false))?;
     let mut report = attest(pidfd.as_fd(), launched.init.as_fd(), &channels.expected)?;
-    add_limits(&mut report, &launched.applied, &request.plan)?;
+    let without_cgroup = request.launcher.without_cgroup();
+    add_bounds(
+        &mut report,
+        launched.group.as_ref(),
+        &request.plan,
+        without_cgroup,
+    )?;
     add_passed_fds(&mut report, channels.fds_refused);
     demand(&report, &request.demands)?;
     timeline.attested = now();
@@ -216,8 +223,11 @@ async fn confined(
         report: launched.report,
     };
     let groups = std::mem::take(&mut launched.groups);
-    let probe = Probe::open(&launched.directories, groups).map_err(io::Error::other);
-    let probe = setup("cgroup watch", probe)?;
+    let probe = launched.group.map(|group| {
+        let opened = Probe::open(&group.directories, groups);
+        setup("cgroup watch", opened.map_err(io::Error::other))
+    });
+    let probe = probe.transpose()?;
     let pid = sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
     let worker = Worker {
         plugin: request.plugin,
@@ -314,19 +324,47 @@ fn readable(what: &'static str, fd: io::Result<OwnedFd>) -> Result<AsyncFd<Owned
     setup(what, fd.and_then(|fd| register(fd, Interest::READABLE)))
 }
 
-/// Limits as the launcher read them back, which must be the plan's.
-fn add_limits(report: &mut Report, applied: &Applied, plan: &Plan) -> Result<(), AttestError> {
-    if !off(Weakened::Memory) && !off(Weakened::Pids) {
-        applied.verify(&plan.cgroup)?;
+/// Limits of the cgroup as the launcher read them back, which must be the plan's; or what of the
+/// resource limits, attested already, stands in for them.
+fn add_bounds(
+    report: &mut Report,
+    group: Option<&Group>,
+    plan: &Plan,
+    without_cgroup: Option<&str>,
+) -> Result<(), AttestError> {
+    match (&plan.bounds, group) {
+        (Bounds::Cgroup(limits), Some(Group { applied, .. })) => {
+            if !off(Weakened::Memory) && !off(Weakened::Pids) {
+                applied.verify(limits)?;
+            }
+            let value = format!(
+                "memory {} MiB, tasks {}, cpu {}/{} us",
+                applied.memory_max >> 20,
+                applied.pids_max,
+                applied.cpu_max.quota_us,
+                applied.cpu_max.period_us
+            );
+            report.enforced(Control::Cgroup, value);
+        }
+        (Bounds::Rlimits, _) => {
+            let value = match plan.lockdown.rlimits.stand_in {
+                Some(limits) => format!(
+                    "resource limits stand in: data {} MiB, address space {} MiB, tasks {}, cpu \
+                     unlimited; {}",
+                    limits.data >> 20,
+                    limits.address_space >> 20,
+                    limits.tasks,
+                    without_cgroup.unwrap_or("no cgroup")
+                ),
+                None => "nothing stands in".to_owned(),
+            };
+            report.add(Control::Cgroup, Enforcement::Degraded, false, value);
+        }
+        (Bounds::Cgroup(_), None) => {
+            let why = "the launcher made no cgroup";
+            report.add(Control::Cgroup, Enforcement::Absent, true, why);
+        }
     }
-    let value = format!(
-        "memory {} MiB, tasks {}, cpu {}/{} us",
-        applied.memory_max >> 20,
-        applied.pids_max,
-        applied.cpu_max.quota_us,
-        applied.cpu_max.period_us
-    );
-    report.enforced(Control::Cgroup, value);
     Ok(())
 }
 

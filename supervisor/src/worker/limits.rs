@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, StatxFlags, statx};
-use sandbox::cgroup::{Events, Readiness, Usage, Watch};
+use sandbox::cgroup::{Events, Probe, Readiness, Usage, Watch};
 use sandbox::sys::readiness::register;
 use tokio::io::Interest;
 
@@ -77,7 +77,10 @@ impl CpuMeter {
 impl Worker {
     /// Reads what it takes now. Void if the worker ended meanwhile.
     pub(crate) fn read_usage(&self) -> Option<Reading> {
-        let usage: Usage = self.probe.usage().ok()?;
+        let usage = match &self.probe {
+            Some(probe) => probe.usage().ok()?,
+            None => self.own_usage()?,
+        };
         // The size of the folder is the number of open fds (Linux 6.2, proc_pid_fd(5)).
         let path = format!("/proc/{}/fd", self.pid);
         let counted = statx(
@@ -96,6 +99,20 @@ impl Worker {
             cpu_us: usage.cpu.as_micros() as u64,
             threads: u64::from(usage.tasks).saturating_sub(1),
             fds,
+        })
+    }
+
+    /// What its one process takes, where there is no cgroup to count: see proc_pid_status(5).
+    fn own_usage(&self) -> Option<Usage> {
+        let process = procfs::process::Process::new(self.pid as i32).ok()?;
+        let status = process.status().ok()?;
+        let bytes = |kib: Option<u64>| kib.unwrap_or(0).saturating_mul(1024);
+        Some(Usage {
+            heap: bytes(status.rssanon).saturating_add(bytes(status.rssshmem)),
+            memory: bytes(status.vmrss),
+            cpu: self.cpu_time()?,
+            // A group would count init too.
+            tasks: u32::try_from(status.threads).ok()?.saturating_add(1),
         })
     }
 
@@ -165,7 +182,8 @@ impl Worker {
     /// After a call that may have been refused threads without an event: v1 counts such
     /// refusals and notifies nobody.
     pub(super) fn schedule_audit(&self) {
-        if self.probe.pids_watch().is_none() {
+        let unnotified = |probe: &Probe| probe.pids_watch().is_none();
+        if self.probe.as_ref().is_some_and(unnotified) {
             lock(&self.above)
                 .due
                 .get_or_insert(Instant::now() + UNNOTIFIED);
@@ -185,7 +203,8 @@ impl Worker {
 
     /// What the kernel counted since the last look.
     pub(super) fn audit_events(&self) {
-        if let Ok(events) = self.probe.events() {
+        let events = self.probe.as_ref().and_then(|probe| probe.events().ok());
+        if let Some(events) = events {
             self.count_events(events);
         }
     }
@@ -264,8 +283,9 @@ fn amount(time: Duration) -> Amount {
 
 /// Follows the kernel's own events until the worker ends.
 pub(super) async fn watch(worker: Arc<Worker>) {
-    let memory = follow(&worker, worker.probe.memory_watch());
-    let pids = worker.probe.pids_watch();
+    let Some(probe) = &worker.probe else { return };
+    let memory = follow(&worker, probe.memory_watch());
+    let pids = probe.pids_watch();
     let pids = async {
         match pids {
             Some(watch) => follow(&worker, watch).await,

@@ -56,7 +56,8 @@ pub struct Worker {
     pidfd: OwnedFd,
     init: OwnedFd,
     pid: u32,
-    probe: Probe,
+    /// Nothing where it has no cgroup.
+    probe: Option<Probe>,
     profile: Arc<Profile>,
     serving: AtomicBool,
     mux: Mutex<Mux>,

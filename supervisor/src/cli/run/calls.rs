@@ -10,7 +10,7 @@ use cordon_supervisor::output::escape;
 use cordon_supervisor::{Call, CallError, LoadError, PluginStatus, Supervisor};
 use serde_json::{Value, json};
 
-use super::{Arguments, Request, reply, start};
+use super::{Arguments, Request, reply};
 use crate::cli::exit::{Code, of_call, of_load};
 use crate::cli::{Failure, Format, interrupted, print};
 
@@ -20,7 +20,7 @@ pub(super) async fn call(
     policy: Policy,
     file: &Path,
 ) -> Result<Code, Failure> {
-    let supervisor = start(policy).await?;
+    let supervisor = arguments.policy.start(policy).await?;
     let work = async {
         let id = match supervisor.load(file).await {
             Ok(id) => id,

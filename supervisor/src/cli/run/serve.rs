@@ -13,7 +13,7 @@ use cordon_supervisor::{PluginStatus, Supervisor};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use super::{Arguments, start};
+use super::Arguments;
 use crate::cli::exit::{Code, of_load};
 use crate::cli::print::{self, Reader};
 use crate::cli::{Failure, Format, interrupted, table};
@@ -31,7 +31,7 @@ pub(super) async fn serve(
     files: Vec<PathBuf>,
 ) -> Result<Code, Failure> {
     let interval = policy.monitor_interval.as_duration();
-    let supervisor = Arc::new(start(policy).await?);
+    let supervisor = Arc::new(arguments.policy.start(policy).await?);
     let log = tokio::spawn(log(Arc::clone(&supervisor)));
     // One listener throughout: a signal between two of them would be lost.
     let mut interrupted = std::pin::pin!(interrupted());
