@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{Applied, Directories, Events};
+use crate::files::open::OpenError;
 use crate::plan::{Ceiling, CeilingError, ImageKey, Plan};
 use crate::seccomp::Program;
 
@@ -128,6 +129,9 @@ pub enum Cause {
     /// The plan asks for more than the launcher may do.
     #[error("{0}")]
     Ceiling(#[from] CeilingError),
+    /// Something that policy grants can't be had.
+    #[error("{0}")]
+    File(#[from] OpenError),
     /// What a limit group answered.
     #[error("{0}")]
     Cgroup(String),
@@ -179,6 +183,8 @@ steps! {
     Image = "build the image",
     /// Making the worker's groups, writing limits, reading them back.
     Cgroup = "make the cgroup",
+    /// Opening and cloning what is granted, with its owners mapped.
+    OpenFiles = "open the granted files",
     /// Cloning the detached mounts.
     CloneMounts = "clone the mounts",
     /// Making init in its namespaces.
@@ -207,6 +213,8 @@ steps! {
     Devices = "attach the devices",
     /// The private /tmp.
     Tmp = "mount /tmp",
+    /// Granted files at their targets.
+    AttachFiles = "attach the granted files",
     /// Changing the root and detaching the old one.
     Pivot = "pivot the root",
     /// Host name.

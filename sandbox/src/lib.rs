@@ -13,6 +13,7 @@ pub mod attest;
 pub mod capabilities;
 pub mod cgroup;
 pub mod codec;
+pub mod files;
 pub mod image;
 pub mod launch;
 pub mod mounts;

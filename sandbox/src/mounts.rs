@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, minor, mkdirat, openat, symlinkat};
 use rustix::mount::{
@@ -13,6 +14,7 @@ use rustix::mount::{
 };
 use rustix::process::{fchdir, pivot_root};
 
+use crate::plan::Plan;
 use crate::policy::Tmpfs;
 use crate::sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY, set_attributes};
 
@@ -39,27 +41,82 @@ pub struct Mounted {
     pub private: bool,
 }
 
-/// All that is mounted in the root that [`Root`] makes, with or without its `/tmp`.
-#[must_use]
-pub fn planned(tmp: bool) -> BTreeSet<Mounted> {
-    let mounted = |point: &str, flags: &[&'static str]| Mounted {
-        point: point.to_owned(),
-        flags: flags.to_vec(),
-        private: true,
-    };
-    let mut table = BTreeSet::from([
-        mounted("/", &["ro", "nosuid", "nodev", "noexec"]),
-        mounted("/lib", &["ro", "nosuid", "nodev"]),
-        mounted(PLUGIN_FOLDER, &["ro", "nosuid", "nodev"]),
-    ]);
-    table.extend(DEVICES.iter().map(|(name, _)| {
-        let point = format!("/dev/{}", name.to_string_lossy());
-        mounted(&point, &["ro", "nosuid", "noexec"])
-    }));
-    if tmp {
-        table.insert(mounted("/tmp", &["nosuid", "nodev", "noexec"]));
+/// All that is mounted in the root that a plan describes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// The sandbox's own, with exactly these flags.
+    own: BTreeSet<Mounted>,
+    /// What is granted, with these flags at least: the host may have mounted it with more.
+    granted: BTreeSet<Mounted>,
+}
+
+impl Planned {
+    /// What the root of `plan` has.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Planned {
+        let mut own = BTreeSet::from([
+            mounted("/", RDONLY | NOSUID | NODEV | NOEXEC),
+            mounted("/lib", RDONLY | NOSUID | NODEV),
+            mounted(PLUGIN_FOLDER, RDONLY | NOSUID | NODEV),
+        ]);
+        own.extend(DEVICES.iter().map(|(name, _)| {
+            let point = format!("/dev/{}", name.to_string_lossy());
+            mounted(&point, RDONLY | NOSUID | NOEXEC)
+        }));
+        if plan.tmp.is_some() {
+            own.insert(mounted("/tmp", NOSUID | NODEV | NOEXEC));
+        }
+        let granted = plan.files.iter().map(|file| {
+            let flags = crate::files::flags(file.access, plan.executable_files);
+            mounted(&escaped(&file.target), flags)
+        });
+        Planned {
+            granted: granted.collect(),
+            own,
+        }
     }
-    table
+
+    /// Whether `found` is this and nothing else; a mount that hides another at its point
+    /// would be one more.
+    #[must_use]
+    pub fn is(&self, found: &[Mounted]) -> bool {
+        let is_granted = |wanted: &Mounted| {
+            let mut same = found.iter().filter(|found| found.point == wanted.point);
+            same.any(|found| found.private && wanted.flags.iter().all(|f| found.flags.contains(f)))
+        };
+        found.len() == self.own.len() + self.granted.len()
+            && self.own.iter().all(|wanted| found.contains(wanted))
+            && self.granted.iter().all(is_granted)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mounted> {
+        self.own.iter().chain(&self.granted)
+    }
+}
+
+fn mounted(point: &str, flags: u64) -> Mounted {
+    let known = [
+        (RDONLY, "ro"),
+        (NOSUID, "nosuid"),
+        (NODEV, "nodev"),
+        (NOEXEC, "noexec"),
+    ];
+    let set = known.into_iter().filter(|(flag, _)| flags & flag != 0);
+    Mounted {
+        point: point.to_owned(),
+        flags: set.map(|(_, name)| name).collect(),
+        private: true,
+    }
+}
+
+/// A path as mountinfo has it, where blanks separate fields.
+fn escaped(path: &Path) -> String {
+    let escape = |c: char| match c {
+        ' ' | '\t' | '\n' | '\\' => format!("\\{:03o}", c as u32),
+        c => c.to_string(),
+    };
+    path.to_string_lossy().chars().map(escape).collect()
 }
 
 /// The mounts in the text of a `/proc/PID/mountinfo`, see proc_pid_mountinfo(5).
@@ -165,8 +222,7 @@ impl Root {
         attach(tmp.as_fd(), self.0.as_fd(), c"tmp")
     }
 
-    /// The root's fd, for tests that add to it.
-    #[cfg(feature = "weaken")]
+    /// The root's fd, for what is granted in it.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -187,7 +243,8 @@ impl Root {
     }
 }
 
-fn tmpfs(caps: Tmpfs, mode: &CStr, extra: MountAttrFlags) -> io::Result<OwnedFd> {
+/// A detached tmpfs, nosuid and nodev.
+pub(crate) fn tmpfs(caps: Tmpfs, mode: &CStr, extra: MountAttrFlags) -> io::Result<OwnedFd> {
     let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, c"size", caps.bytes.to_string())?;
     fsconfig_set_string(&context, c"nr_inodes", caps.inodes.to_string())?;
@@ -216,16 +273,49 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, folder: BorrowedFd<'_>, path: &CStr)
 mod tests {
     use super::*;
 
+    fn planned() -> Planned {
+        Planned {
+            own: [mounted("/", RDONLY | NOEXEC)].into(),
+            granted: [mounted("/data", NOSUID)].into(),
+        }
+    }
+
     #[test]
     fn mountinfo_parses_with_flags_and_propagation() {
         let text = "74 50 0:42 / / ro,nosuid,nodev,noexec,relatime - tmpfs none rw,size=64k\n\
             45 74 0:40 / /plugin rw,relatime shared:7 master:1 - tmpfs none ro\n";
-        let root = planned(false).into_iter().find(|mount| mount.point == "/");
         let shared = Mounted {
-            point: "/plugin".into(),
-            flags: Vec::new(),
             private: false,
+            ..mounted("/plugin", 0)
         };
-        assert_eq!(listed(text), [root.unwrap(), shared]);
+        let root = mounted("/", RDONLY | NOSUID | NODEV | NOEXEC);
+        assert_eq!(listed(text), [root, shared]);
+    }
+
+    #[test]
+    fn grants_may_have_more_flags_and_the_sandboxs_own_may_not() {
+        let own = mounted("/", RDONLY | NOEXEC);
+        for (root, data, matches) in [
+            (own.clone(), mounted("/data", NOSUID), true),
+            (own.clone(), mounted("/data", NOSUID | RDONLY), true),
+            (own.clone(), mounted("/data", RDONLY), false),
+            (own.clone(), mounted("/other", NOSUID), false),
+            (mounted("/", RDONLY), mounted("/data", NOSUID), false),
+            (
+                mounted("/", RDONLY | NOEXEC | NODEV),
+                mounted("/data", NOSUID),
+                false,
+            ),
+        ] {
+            assert_eq!(planned().is(&[root, data]), matches);
+        }
+        let twice = [own, mounted("/data", NOSUID), mounted("/data", NOSUID)];
+        assert!(!planned().is(&twice));
+        assert!(!planned().is(&twice[..1]));
+    }
+
+    #[test]
+    fn blanks_of_a_target_are_escaped() {
+        assert_eq!(escaped(Path::new("/a b\\c\nd")), "/a\\040b\\134c\\012d");
     }
 }

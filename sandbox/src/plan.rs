@@ -6,7 +6,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{Limits, Place};
-use crate::policy::{Policy, Tmpfs};
+use crate::files::rules::{self, Allowed, RuleError};
+use crate::policy::{FileGrant, Policy, Tmpfs};
 use crate::rlimits::{Rlimits, StandIn};
 use crate::seccomp::{self, Program};
 
@@ -28,6 +29,11 @@ pub struct Plan {
     pub root: Tmpfs,
     /// A private `/tmp`.
     pub tmp: Option<Tmpfs>,
+    /// Files and folders of the host, outer targets before what is within them. Sources are as
+    /// [`locate`](crate::files::locate::locate) gives them.
+    pub files: Vec<FileGrant>,
+    /// Whether those that may only be read can be executed.
+    pub executable_files: bool,
     /// What the worker applies to itself before a plugin byte is there.
     pub lockdown: Lockdown,
     /// The whole environment of the worker.
@@ -88,6 +94,8 @@ pub struct Ceiling {
     pub tasks: u32,
     /// Most workers at a time.
     pub workers: usize,
+    /// Files and folders that a plan may grant.
+    pub files: Vec<Allowed>,
 }
 
 /// Why the launcher refuses a plan.
@@ -117,6 +125,9 @@ pub enum CeilingError {
     /// A worker of that name runs already.
     #[error("a worker of name {0:?} is running already")]
     Taken(String),
+    /// Files that may not be granted, or not so.
+    #[error(transparent)]
+    Files(#[from] RuleError),
     /// A variable that changes how the dynamic loader works.
     #[error("environment variable {0:?} is not allowed")]
     Environment(String),
@@ -143,6 +154,7 @@ impl Ceiling {
         if let Some(name) = plan.environment.keys().find(loader) {
             return Err(CeilingError::Environment(name.clone()));
         }
+        rules::check(&plan.files, plan.tmp.is_some(), &self.files)?;
         match seccomp::never_list_violations(&plan.lockdown.filter).first() {
             Some(name) => Err(CeilingError::Filter((*name).to_owned())),
             None => Ok(()),
@@ -199,6 +211,10 @@ impl Plan {
         image: ImageKey,
         filter: Program,
     ) -> Plan {
+        let mut files = policy.files.clone();
+        rules::sort(&mut files);
+        let mut root = overhead::ROOT;
+        root.inodes += rules::mount_points(&files);
         Plan {
             name,
             ids,
@@ -210,8 +226,10 @@ impl Plan {
                 cpu_weight: None,
             }),
             image,
-            root: overhead::ROOT,
+            root,
             tmp: policy.tmp,
+            files,
+            executable_files: policy.processes,
             lockdown: Lockdown {
                 rlimits: Rlimits {
                     nofile: policy.fds,
@@ -253,6 +271,7 @@ mod tests {
             memory: 1 << 30,
             tasks: 100,
             workers: 10,
+            files: Vec::new(),
         }
     }
 

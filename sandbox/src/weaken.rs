@@ -32,10 +32,12 @@ pub enum Weakened {
     NoNewPrivs,
     /// Undumpable.
     Undumpable,
+    /// Granted files that may only be read are mounted read-only.
+    ReadOnly,
 }
 
 #[cfg(feature = "weaken")]
-const NAMES: [(&str, Weakened); 12] = [
+const NAMES: [(&str, Weakened); 13] = [
     ("seccomp", Weakened::Seccomp),
     ("root", Weakened::Root),
     ("ids", Weakened::Ids),
@@ -48,6 +50,7 @@ const NAMES: [(&str, Weakened); 12] = [
     ("deadline", Weakened::Deadline),
     ("no_new_privs", Weakened::NoNewPrivs),
     ("undumpable", Weakened::Undumpable),
+    ("read_only", Weakened::ReadOnly),
 ];
 
 /// Whether this build was told to leave the control out.

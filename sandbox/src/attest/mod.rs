@@ -7,7 +7,6 @@ mod fds;
 mod namespaces;
 mod threads;
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -15,7 +14,7 @@ use std::path::Path;
 use procfs::process::Process;
 
 use crate::cgroup::LimitError;
-use crate::mounts::{Mounted, listed, planned};
+use crate::mounts::{Mounted, Planned, listed};
 use crate::plan::Ids;
 use crate::report::{Control, Report};
 use crate::rlimits::Rlimits;
@@ -30,8 +29,8 @@ pub struct Expected {
     pub filters_inherited: u32,
     /// Its resource limits.
     pub rlimits: Rlimits,
-    /// Whether it was granted a `/tmp`.
-    pub tmp: bool,
+    /// What is mounted in its root.
+    pub mounts: Planned,
     /// Inode of its end of the IPC socket.
     pub ipc: u64,
     /// Inode of its stdout pipe.
@@ -170,11 +169,9 @@ fn root(worker: &Process, expected: &Expected, report: &mut Report) -> Result<()
         return Ok(());
     }
     let found = listed(&text(worker, "mountinfo", "mountinfo")?);
-    let wanted = planned(expected.tmp);
     let count = found.len();
-    // A mount that hides another at its point would be one more.
-    if count != wanted.len() || BTreeSet::from_iter(found.clone()) != wanted {
-        let (found, wanted) = (table(&found), table(&wanted));
+    if !expected.mounts.is(&found) {
+        let (found, wanted) = (table(&found), table(expected.mounts.iter()));
         return Err(mismatch(Control::Root, "mount table", found, wanted));
     }
     report.enforced(Control::Root, format!("{count} mounts, as planned"));

@@ -88,6 +88,7 @@ fn four(id: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mounts::Planned;
     use crate::rlimits::Rlimits;
 
     const STATUS: &str = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t7\t7\t7\t7\nGroups:\t \n\
@@ -106,7 +107,7 @@ mod tests {
                 sigpending: 64,
                 stand_in: None,
             },
-            tmp: false,
+            mounts: Planned::default(),
             ipc: 1,
             stdout: 2,
             stderr: 3,

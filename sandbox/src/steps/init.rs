@@ -18,6 +18,7 @@ use rustix::thread::set_no_new_privs;
 
 use super::{Status, fds};
 use crate::capabilities;
+use crate::files::{self, Opened};
 use crate::launch::Step;
 use crate::mounts::Root;
 use crate::plan::{Ids, Plan};
@@ -37,6 +38,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) base: OwnedFd,
     pub(crate) image: OwnedFd,
     pub(crate) devices: Vec<OwnedFd>,
+    /// Detached mounts of the plan's files, in their order.
+    pub(crate) files: Vec<Opened>,
     pub(crate) ipc: BorrowedFd<'a>,
     pub(crate) stdout: BorrowedFd<'a>,
     pub(crate) stderr: BorrowedFd<'a>,
@@ -137,6 +140,9 @@ fn build_root(inherited: &Inherited<'_>) {
     if let Some(caps) = plan.tmp {
         status.step(Step::Tmp, || root.attach_tmp(caps));
     }
+    status.step(Step::AttachFiles, || {
+        files::attach(root.fd(), &plan.files, &inherited.files)
+    });
     #[cfg(feature = "weaken")]
     if off(Weakened::Root) {
         status.step(Step::RootMount, || host_files(&root));

@@ -12,11 +12,13 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, wai
 use super::init::{self, Inherited};
 use super::{Progress, Status};
 use crate::cgroup::{Events, Leaf, Limits, Parent};
+use crate::files;
 use crate::image::{Image, clone_mount};
 use crate::launch::{Cause, Failure, Step};
 use crate::plan::{Ids, Plan};
 use crate::seccomp::Program;
 use crate::sys::clone::{Fork, fork_into};
+use crate::sys::pidfd::kill_and_reap;
 use crate::weaken::{Weakened, off};
 
 /// What every launch draws on, made once.
@@ -81,6 +83,12 @@ pub(super) fn clone_init(
 ) -> Result<Cloned, Failure> {
     let at = |step| move |error: io::Error| Failure::errno(step, &error);
     let mounts = Mounts::clone(stock, image).map_err(at(Step::CloneMounts))?;
+    let files = files::open(&plan.files, plan.executable_files, plan.ids);
+    let files = files.map_err(|error| Failure {
+        step: Step::OpenFiles,
+        cause: Cause::File(error),
+    })?;
+    progress.done(Step::OpenFiles);
     let lockdown = sealed(&plan.lockdown).map_err(at(Step::CloneMounts))?;
     progress.done(Step::CloneMounts);
 
@@ -97,6 +105,7 @@ pub(super) fn clone_init(
         base: mounts.base,
         image: mounts.image,
         devices: mounts.devices,
+        files,
         ipc: channels.ipc.as_fd(),
         stdout: channels.stdout.as_fd(),
         stderr: channels.stderr.as_fd(),
@@ -116,7 +125,7 @@ pub(super) fn clone_init(
     drop(inherited);
     progress.done(Step::Clone);
     if let Err(failure) = admit(leaf, plan, pid, &release, progress) {
-        kill_and_reap(&init);
+        kill_and_reap(init.as_fd());
         return Err(failure);
     }
     Ok(Cloned {
@@ -307,12 +316,6 @@ fn sealed(lockdown: &crate::plan::Lockdown) -> io::Result<OwnedFd> {
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&fd, seals)?;
     Ok(fd)
-}
-
-fn kill_and_reap(init: &OwnedFd) {
-    // It holds nothing but what it inherited; the caller reports the first failure.
-    let _ = pidfd_send_signal(init, Signal::KILL);
-    let _ = waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
 }
 
 pub(super) fn cgroup(step: Step, error: &dyn std::fmt::Display) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// Read-only.
 pub const RDONLY: u64 = 0x1;
@@ -12,6 +12,9 @@ pub const NOSUID: u64 = 0x2;
 pub const NODEV: u64 = 0x4;
 /// Nothing can be executed or mapped executable.
 pub const NOEXEC: u64 = 0x8;
+
+/// Owners are mapped by a user namespace.
+const IDMAP: u64 = 0x0010_0000;
 
 /// `struct mount_attr` (32 bytes, Linux 5.12).
 #[repr(C)]
@@ -24,16 +27,33 @@ struct MountAttr {
 }
 
 /// Adds the attributes `set` to the mount at `path` relative to `fd`, or to the one
-/// that `fd` names where `path` is empty.
+/// that `fd` names where `path` is empty. Makes it private: a clone of a shared mount would
+/// take part in what is mounted on that.
 ///
 /// # Errors
 /// The kernel's errno, see mount_setattr(2).
 pub fn set_attributes(fd: impl AsFd, path: &CStr, set: u64) -> io::Result<()> {
     let attr = MountAttr {
         attr_set: set,
+        propagation: libc::MS_PRIVATE,
         ..MountAttr::default()
     };
     mount_setattr(fd.as_fd().as_raw_fd(), path, libc::AT_EMPTY_PATH, &attr)
+}
+
+/// Maps the owners of a detached mount's files by a user namespace: an id in it on disk is the
+/// id outside it for whoever uses the mount, and an id that isn't in it is nobody.
+///
+/// # Errors
+/// `EINVAL` where the file system doesn't support it, else the kernel's errno, see
+/// mount_setattr(2).
+pub fn map_ids(fd: impl AsFd, userns: BorrowedFd<'_>) -> io::Result<()> {
+    let attr = MountAttr {
+        attr_set: IDMAP,
+        userns_fd: userns.as_raw_fd() as u64,
+        ..MountAttr::default()
+    };
+    mount_setattr(fd.as_fd().as_raw_fd(), c"", libc::AT_EMPTY_PATH, &attr)
 }
 
 /// Makes every mount of the caller's namespace private, so that no mount made

@@ -1,9 +1,11 @@
 //! What a pidfd tells of its process after the process is gone.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 /// `struct pidfd_info`, version 1 (72 bytes, Linux 6.16); older kernels, which know version
 /// 0 (64 bytes, Linux 6.13), leave the rest as it is.
@@ -35,6 +37,13 @@ const PIDFD_COREDUMP_SKIP: u32 = 1 << 1;
 /// `_IOWR(0xff, 11, struct pidfd_info)`.
 const PIDFD_GET_INFO: libc::c_ulong =
     (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xff << 8) | 11;
+
+/// Kills a child and reaps it.
+pub(crate) fn kill_and_reap(child: BorrowedFd<'_>) {
+    // A child that is dead already is reaped all the same.
+    let _ = pidfd_send_signal(child, Signal::KILL);
+    let _ = waitid(WaitId::PidFd(child), WaitIdOptions::EXITED);
+}
 
 /// How the process ended, whoever reaped it: `None` while it isn't reaped yet, and on
 /// Linux 6.13 and 6.14, which know the request and keep no exit status.

@@ -180,6 +180,7 @@ impl Builder {
             memory: MAX_MEMORY,
             tasks: MAX_TASKS,
             workers: MAX_WORKERS,
+            files: Vec::new(),
         };
         let names = sonames(&base);
         let init = init_program()?;

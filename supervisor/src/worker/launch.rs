@@ -11,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::attest::{AttestError, Expected, attest};
 use sandbox::cgroup::{Events, Probe};
 use sandbox::launch::Group;
+use sandbox::mounts::Planned;
 use sandbox::plan::{Bounds, Plan};
 use sandbox::report::{Control, Demands, Enforcement, Report, Unmet};
 use sandbox::seccomp::{Listener, Mode, Profile};
@@ -168,7 +169,7 @@ fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> 
         ids: plan.ids,
         filters_inherited: request.launcher.inherited_filters(),
         rlimits: plan.lockdown.rlimits.clone(),
-        tmp: plan.tmp.is_some(),
+        mounts: Planned::of(plan),
         ipc: setup("socket", inode(&ipc))?,
         stdout: setup("stdout", inode(&stdout_write))?,
         stderr: setup("stderr", inode(&stderr_write))?,
