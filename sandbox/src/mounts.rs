@@ -269,6 +269,12 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, folder: BorrowedFd<'_>, path: &CStr)
     )?)
 }
 
+/// Attaches a detached mount over what `point` is open on.
+pub(crate) fn attach_over(mount: BorrowedFd<'_>, point: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(mount, c"", point, c"", flags)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ pub mod config;
 pub mod document;
 pub mod elf;
 pub mod ending;
+mod files;
 pub mod grants;
 mod host;
 pub mod launcher;

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
-use rustix::mount::{MoveMountFlags, move_mount};
 
 use super::open::{Opened, without_links};
 use super::overlay;
+use crate::mounts::attach_over;
 use crate::policy::{FileAccess, FileGrant};
 
 /// Attaches what was opened for `files` in the root under construction, outer targets first.
@@ -26,13 +26,13 @@ pub(crate) fn attach(
             false => made(root, &file.target, opened.folder)?,
         };
         let layered = match file.access {
-            FileAccess::Overlay(caps) => Some(overlay::over(opened.mount.as_fd(), caps, root)?),
+            FileAccess::Overlay(caps) => {
+                Some(overlay::over(opened.mount.as_fd(), caps, point.as_fd())?)
+            }
             FileAccess::Read | FileAccess::Write { .. } => None,
         };
         let mount = layered.as_ref().unwrap_or(&opened.mount);
-        let flags =
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        move_mount(mount, c"", &point, c"", flags)?;
+        attach_over(mount.as_fd(), point.as_fd())?;
     }
     Ok(())
 }

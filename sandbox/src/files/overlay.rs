@@ -4,14 +4,14 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, mkdirat, unlinkat};
+use rustix::fs::{Mode, mkdirat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, unmount,
 };
 use rustix::process::fchdir;
 
-use crate::mounts::{attach, tmpfs};
+use crate::mounts::{attach, attach_over, tmpfs};
 use crate::policy::Tmpfs;
 
 /// Inodes of the layer's tmpfs that no file of the worker's has: its root, `upper`, `work` and
@@ -19,20 +19,19 @@ use crate::policy::Tmpfs;
 const OVERHEAD: u64 = 6;
 
 /// An overlay as a detached mount: `lower`, and over it a capped tmpfs. Overlayfs keeps both by
-/// itself; the places they are attached at meanwhile, in `root`, are gone when this returns.
+/// itself; until it has them they are attached at `point`, which is free again afterwards.
 /// Changes the working directory.
 pub(super) fn over(
     lower: BorrowedFd<'_>,
     caps: Tmpfs,
-    root: BorrowedFd<'_>,
+    point: BorrowedFd<'_>,
 ) -> io::Result<OwnedFd> {
     let caps = Tmpfs {
         inodes: caps.inodes.saturating_add(OVERHEAD),
         ..caps
     };
     let layer = tmpfs(caps, c"0700", MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
-    mkdirat(root, c"layer", Mode::RWXU)?;
-    attach(layer.as_fd(), root, c"layer")?;
+    attach_over(layer.as_fd(), point)?;
     for folder in [c"lower", c"upper", c"work"] {
         mkdirat(&layer, folder, Mode::from_raw_mode(0o755))?;
     }
@@ -40,11 +39,10 @@ pub(super) fn over(
     // Layers are named by paths (fds only since Linux 6.13), and absolute ones begin at the
     // old root still.
     fchdir(&layer)?;
-    let overlay = mount();
-    fchdir(root)?;
-    unmount(c"layer", UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
-    unlinkat(root, c"layer", rustix::fs::AtFlags::REMOVEDIR)?;
-    overlay
+    let overlay = mount()?;
+    // With `lower`, which is attached to it.
+    unmount(c".", UnmountFlags::DETACH)?;
+    Ok(overlay)
 }
 
 fn mount() -> io::Result<OwnedFd> {

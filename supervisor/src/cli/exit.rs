@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use cordon_supervisor::ending::Ending;
+use cordon_supervisor::launcher::LauncherError;
 use cordon_supervisor::package::PackageError;
 use cordon_supervisor::supervisor::StartError;
 use cordon_supervisor::worker::LaunchError;
 use cordon_supervisor::{CallError, LoadError};
+use sandbox::files::open::OpenError;
+use sandbox::launch::{self, Cause};
 
 /// What `--help` says of exit codes.
 pub(crate) const HELP: &str = "\
@@ -81,6 +84,8 @@ pub(crate) fn of_load(error: &LoadError) -> Code {
         LoadError::Unmounted { .. } => Code::Unmounted,
         LoadError::Unknown(_) => Code::NotFound,
         LoadError::Launch { source, .. } => match source {
+            LaunchError::Files(_) => Code::Denied,
+            LaunchError::Launcher(LauncherError::Failed(failure)) => of_failure(failure),
             LaunchError::Refused { .. } => Code::NotAPlugin,
             LaunchError::Create { .. } => Code::Error,
             LaunchError::Ended(ending) => of_ending(ending),
@@ -97,6 +102,15 @@ pub(crate) fn of_load(error: &LoadError) -> Code {
         | LoadError::NoUid(_)
         | LoadError::Fds { .. }
         | LoadError::Stopped => Code::Error,
+    }
+}
+
+/// The code for a worker that the launcher didn't make.
+fn of_failure(failure: &launch::Failure) -> Code {
+    match &failure.cause {
+        Cause::File(OpenError::IdMap { .. }) => Code::NoSandbox,
+        Cause::File(_) | Cause::Ceiling(_) => Code::Denied,
+        _ => Code::NoSandbox,
     }
 }
 

@@ -247,6 +247,11 @@ impl Policy {
         rules.any(|rules| rules.demands.allow_degraded.contains(&control))
     }
 
+    /// What it says about plugins in general, and about each that it names.
+    pub(crate) fn all_rules(&self) -> impl Iterator<Item = &PolicyRules> {
+        std::iter::once(&self.rules).chain(self.plugins.values())
+    }
+
     /// What this policy says about `plugin`.
     pub fn rules(&self, plugin: &PluginId) -> &PolicyRules {
         self.plugins.get(plugin).unwrap_or(&self.rules)

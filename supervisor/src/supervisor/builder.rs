@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use super::{Shared, Supervisor, fds, sonames};
 use crate::config::Policy;
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
+use crate::files::allowed;
 use crate::launcher::{Launcher, LauncherError};
 use crate::paths::{PathError, runtime_folder};
 use crate::plugin::Speaker;
@@ -180,7 +181,7 @@ impl Builder {
             memory: MAX_MEMORY,
             tasks: MAX_TASKS,
             workers: MAX_WORKERS,
-            files: Vec::new(),
+            files: allowed(&self.policy),
         };
         let names = sonames(&base);
         let init = init_program()?;

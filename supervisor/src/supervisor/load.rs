@@ -15,6 +15,7 @@ use super::lease::Lease;
 use super::{Entry, Shared, Supervisor, TooFewFds, fds};
 use crate::config::Network;
 use crate::ending::Ending;
+use crate::files::located;
 use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
 use crate::manifest::{Capability, Nice, PluginId, Realtime};
@@ -232,7 +233,8 @@ impl Shared {
         made.map_err(|error| failed(error.into()))?;
         let number = self.launches.fetch_add(1, Ordering::Relaxed);
         let name = format!("{id}.{number}");
-        let policy = confinement(&plugin.grants);
+        let mut policy = confinement(&plugin.grants);
+        policy.files = located(policy.files).map_err(|error| failed(error.into()))?;
         let (file, preload) = package.paths();
         let mut plan = Plan::resolve(&policy, name, lease.ids, key, self.filter.clone());
         if self.launcher.without_cgroup().is_some() {

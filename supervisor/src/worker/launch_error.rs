@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipc_proto::message::LoadFailure;
 use sandbox::attest::AttestError;
+use sandbox::files::locate::LocateError;
 use sandbox::launch::Failure;
 use sandbox::report::Unmet;
 
@@ -14,6 +15,9 @@ use crate::launcher::LauncherError;
 /// Why a plugin didn't come up.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    /// Something that it is granted can't be found, or not safely.
+    #[error("can't grant {0}")]
+    Files(#[from] LocateError),
     /// The launcher couldn't make the worker.
     #[error(transparent)]
     Launcher(#[from] LauncherError),
