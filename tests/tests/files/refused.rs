@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::scene::{OWNER, Scene};
+use crate::scene::{STRANGER, Scene, root};
 
 fn asking_for(source: &str, access: &str) -> Scene {
     let requires = format!("files = [{{ path = \"/data\", access = \"{access}\" }}]");
@@ -39,11 +39,13 @@ fn own_link_is_followed_and_that_of_somebody_else_refused() {
     symlink("in", scene.path("link")).unwrap();
 
     let [read] = scene.ask([("read", "/data")]);
-    lchown(scene.path("link"), Some(OWNER.0), None).unwrap();
 
     assert_eq!(read, "in");
-    let link = scene.path("link").display().to_string();
-    assert_refused(&scene, &[&link, "is a symlink of uid 4000001"]);
+    if root() {
+        lchown(scene.path("link"), Some(STRANGER.0), None).unwrap();
+        let link = scene.path("link").display().to_string();
+        assert_refused(&scene, &[&link, "is a symlink of uid 4000001"]);
+    }
 }
 
 #[test]
@@ -87,11 +89,13 @@ fn file_system_that_cant_be_id_mapped_is_refused_by_its_name() {
     // The one that every host has: of files, of nothing but the kernel's making, and unmapped.
     let (code, text) = asking_for("/dev", "read").refusal();
 
-    assert_eq!(code, Some(10), "{text}");
-    assert!(
-        text.contains("/dev can't be id-mapped on file system devtmpfs"),
-        "{text}"
-    );
+    let (wanted, why) = match root() {
+        true => (10, "/dev can't be id-mapped on file system devtmpfs"),
+        // Nothing is mapped then, but what is mounted in it would be uncovered.
+        false => (5, "/dev has other mounts below it"),
+    };
+    assert_eq!(code, Some(wanted), "{text}");
+    assert!(text.contains(why), "{text}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use cordon_tests::command::{Cordon, Invocation};
 use cordon_tests::plugins::fixture;
 use tempfile::TempDir;
 
-/// Who owns the folders, and nothing else on this host.
-pub(crate) const OWNER: (u32, u32) = (4_000_001, 4_000_002);
+/// An owner who has nothing else on this host.
+pub(crate) const STRANGER: (u32, u32) = (4_000_001, 4_000_002);
 
 const REQUIRES: &str = r#"files = [
     { path = "/in", access = "read" },
@@ -98,13 +98,27 @@ impl Scene {
     }
 }
 
-/// Gives a file of the host to [`OWNER`].
-pub(crate) fn own(path: &Path) {
-    chown(path, Some(OWNER.0), Some(OWNER.1)).unwrap();
+/// Whether this is root, who can give files away and make devices.
+pub(crate) fn root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
-/// Whose it is on disk.
-pub(crate) fn owner(path: &Path) -> (u32, u32) {
+/// Gives a file of the host to whom the folders belong: a stranger, if only root can.
+pub(crate) fn own(path: &Path) {
+    if root() {
+        chown(path, Some(STRANGER.0), Some(STRANGER.1)).unwrap();
+    }
+}
+
+/// Whether a file of the host is theirs on disk.
+pub(crate) fn is_owned(path: &Path) -> bool {
+    let owner = match root() {
+        true => STRANGER,
+        false => (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        ),
+    };
     let metadata = fs::symlink_metadata(path).unwrap();
-    (metadata.uid(), metadata.gid())
+    (metadata.uid(), metadata.gid()) == owner
 }
