@@ -234,7 +234,13 @@ impl Shared {
         let number = self.launches.fetch_add(1, Ordering::Relaxed);
         let name = format!("{id}.{number}");
         let mut policy = confinement(&plugin.grants);
-        policy.files = located(policy.files).map_err(|error| failed(error.into()))?;
+        if !policy.files.is_empty() {
+            // A file system that doesn't answer must not keep the others waiting.
+            let files = std::mem::take(&mut policy.files);
+            let located = tokio::task::spawn_blocking(move || located(files)).await;
+            let located = located.map_err(|_| LoadError::Stopped)?;
+            policy.files = located.map_err(|error| failed(error.into()))?;
+        }
         let (file, preload) = package.paths();
         let mut plan = Plan::resolve(&policy, name, lease.ids, key, self.filter.clone());
         if self.launcher.without_cgroup().is_some() {
