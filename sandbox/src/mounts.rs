@@ -14,9 +14,10 @@ use rustix::mount::{
 };
 use rustix::process::{fchdir, pivot_root};
 
+use crate::files;
 use crate::plan::Plan;
-use crate::policy::Tmpfs;
-use crate::sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY, set_attributes};
+use crate::policy::{FileAccess, Tmpfs};
+use crate::sys::mount::{IDMAP, NODEV, NOEXEC, NOSUID, RDONLY, set_attributes};
 
 /// Where the plugin and its libraries are, seen from the worker.
 pub const PLUGIN_FOLDER: &str = "/plugin";
@@ -35,7 +36,7 @@ pub const DEVICES: [(&CStr, (u32, u32)); 4] = [
 pub struct Mounted {
     /// Mount point in the private root.
     pub point: String,
-    /// Of `ro`, `nosuid`, `nodev` and `noexec` those that are set, in that order.
+    /// Of `ro`, `nosuid`, `nodev`, `noexec` and `idmapped` those that are set, in that order.
     pub flags: Vec<&'static str>,
     /// Neither shared with another mount namespace nor a slave of one.
     pub private: bool,
@@ -67,7 +68,11 @@ impl Planned {
             own.insert(mounted("/tmp", NOSUID | NODEV | NOEXEC));
         }
         let granted = plan.files.iter().map(|file| {
-            let flags = crate::files::flags(file.access, plan.executable_files);
+            let mut flags = files::flags(file.access, plan.executable_files);
+            // What lies under an overlay is mapped, not the overlay.
+            if files::are_mapped(plan.ids) && !matches!(file.access, FileAccess::Overlay(_)) {
+                flags |= IDMAP;
+            }
             mounted(&escaped(&file.target), flags)
         });
         Planned {
@@ -101,6 +106,7 @@ fn mounted(point: &str, flags: u64) -> Mounted {
         (NOSUID, "nosuid"),
         (NODEV, "nodev"),
         (NOEXEC, "noexec"),
+        (IDMAP, "idmapped"),
     ];
     let set = known.into_iter().filter(|(flag, _)| flags & flag != 0);
     Mounted {
@@ -126,7 +132,7 @@ pub fn listed(mountinfo: &str) -> Vec<Mounted> {
         let mut fields = line.split(' ').skip(4);
         let mut next = || fields.next().unwrap_or_default();
         let (point, options) = (next(), next());
-        let known = ["ro", "nosuid", "nodev", "noexec"].into_iter();
+        let known = ["ro", "nosuid", "nodev", "noexec", "idmapped"].into_iter();
         Mounted {
             point: point.to_owned(),
             flags: known

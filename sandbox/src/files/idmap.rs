@@ -10,7 +10,6 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::plan::Ids;
 use crate::sys::clone::{Fork, exit_now, fork_into};
 use crate::sys::pidfd::kill_and_reap;
-use crate::weaken::{Weakened, off};
 
 /// The user namespaces of one launch, by the owner that becomes the worker.
 pub(super) struct IdMaps {
@@ -21,8 +20,7 @@ pub(super) struct IdMaps {
 impl IdMaps {
     pub(super) fn of(ids: Ids) -> IdMaps {
         let worker = match ids {
-            Ids::Mapped(id) if !off(Weakened::Ids) => Some(id),
-            // The caller's own id owns things already.
+            Ids::Mapped(id) if super::are_mapped(ids) => Some(id),
             Ids::Mapped(_) | Ids::Own => None,
         };
         IdMaps {

@@ -19,9 +19,16 @@ mod tests;
 pub(crate) use attach::attach;
 pub(crate) use open::{Opened, open};
 
+use crate::plan::Ids;
 use crate::policy::FileAccess;
 use crate::sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::weaken::{Weakened, off};
+
+/// Whether owners of granted files are mapped: the worker has an id of its own. Otherwise the
+/// caller's own id owns things already.
+pub(crate) fn are_mapped(ids: Ids) -> bool {
+    matches!(ids, Ids::Mapped(_)) && !off(Weakened::Ids)
+}
 
 /// Attributes of a grant's mount: what can be written can't be executed.
 pub(crate) fn flags(access: FileAccess, executable: bool) -> u64 {

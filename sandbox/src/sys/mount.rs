@@ -14,7 +14,7 @@ pub const NODEV: u64 = 0x4;
 pub const NOEXEC: u64 = 0x8;
 
 /// Owners are mapped by a user namespace.
-const IDMAP: u64 = 0x0010_0000;
+pub const IDMAP: u64 = 0x0010_0000;
 
 /// `struct mount_attr` (32 bytes, Linux 5.12).
 #[repr(C)]
