@@ -1,0 +1,17 @@
+#include <sys/stat.h>
+
+#include "deed.h"
+
+DEED("removes a file of the host",
+     BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "ids"),
+     DATA("{secret}"))
+
+static void permitted(const char *data) {
+    struct stat status;
+    (void)data;
+    tell(fstat(STDIN_FILENO, &status), "fstat of stdin");
+}
+
+static void deed(const char *data) {
+    tell(unlink(data), "unlink");
+}

@@ -1,0 +1,13 @@
+#include "deed.h"
+
+DEED("aborts", BY("SIGABRT", "kernel"))
+
+static void permitted(const char *data) {
+    (void)data;
+    done("it stays");
+}
+
+static void deed(const char *data) {
+    (void)data;
+    abort();
+}

@@ -1,0 +1,22 @@
+#include <sys/wait.h>
+
+#include "deed.h"
+
+DEED("makes a process", BY_FILTER)
+
+static void permitted(const char *data) {
+    (void)data;
+    tell(getpid(), "getpid");
+}
+
+static void deed(const char *data) {
+    pid_t child = fork();
+    (void)data;
+    if (child == 0) {
+        _exit(0);
+    }
+    tell(child, "fork");
+    if (child > 0) {
+        waitpid(child, NULL, 0);
+    }
+}

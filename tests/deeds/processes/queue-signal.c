@@ -1,0 +1,16 @@
+#include <sched.h>
+#include <signal.h>
+
+#include "deed.h"
+
+DEED("sends process 1 a signal with a value", BY_FILTER)
+
+static void permitted(const char *data) {
+    (void)data;
+    tell(sched_yield(), "sched_yield");
+}
+
+static void deed(const char *data) {
+    (void)data;
+    tell(sigqueue(1, 0, (union sigval){.sival_int = 1}), "sigqueue");
+}

@@ -1,0 +1,15 @@
+#include <sys/prctl.h>
+
+#include "deed.h"
+
+DEED("lets every process trace it", BY_FILTER)
+
+static void permitted(const char *data) {
+    (void)data;
+    tell(prctl(PR_SET_NAME, "deed", 0, 0, 0), "PR_SET_NAME");
+}
+
+static void deed(const char *data) {
+    (void)data;
+    tell(prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0), "PR_SET_PTRACER");
+}

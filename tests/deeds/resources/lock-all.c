@@ -1,0 +1,17 @@
+#include <sys/mman.h>
+
+#include "deed.h"
+
+DEED("locks all its memory", BY_FILTER)
+
+static void permitted(const char *data) {
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    (void)data;
+    tell(page == MAP_FAILED ? -1 : 0, "mmap of shared memory");
+}
+
+static void deed(const char *data) {
+    (void)data;
+    tell(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT), "mlockall");
+    munlockall();
+}
