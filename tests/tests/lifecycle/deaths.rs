@@ -214,3 +214,22 @@ fn groups_with(pid: u32) -> Vec<PathBuf> {
     let groups = groups(std::process::id()).into_iter();
     groups.filter(member).collect()
 }
+
+/// The kernel tells a child of its parent's death when the *thread* that made it ends.
+#[test]
+fn worker_outlives_the_thread_that_started_everything() {
+    let started = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let supervisor = supervisor("").await;
+            let greet = load(&supervisor, &greet()).await;
+            (supervisor, greet)
+        })
+    });
+    let (supervisor, greet) = started.join().unwrap();
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let reply = runtime.block_on(call(&supervisor, &greet, "greet", "Ada"));
+
+    assert_eq!(reply.unwrap(), "Hello, Ada! You are number 1.");
+}
