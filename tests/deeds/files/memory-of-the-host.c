@@ -3,7 +3,7 @@
 #include "deed.h"
 
 DEED("opens the memory of the supervisor",
-     BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "ids"),
+     BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "ids") ELSE("EACCES", "capabilities"),
      DATA("{pid}"))
 
 static void permitted(const char *data) {

@@ -5,12 +5,12 @@
 
 DEED("ends the thread that serves calls, and lives on in another",
      BY("deadline (deadline)", "deadline"),
-     WITHIN("500ms"))
+     WITHIN("500ms") THROUGH("exit 0"))
 
 static void *live_on(void *nothing) {
     struct timespec pause = {.tv_sec = 20};
     nanosleep(&pause, NULL);
-    _exit(0);
+    syscall(SYS_exit, 0);
     return nothing;
 }
 

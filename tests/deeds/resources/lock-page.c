@@ -2,7 +2,7 @@
 
 #include "deed.h"
 
-DEED("locks memory that can then not be reclaimed", BY_FILTER ELSE("ENOMEM", "rlimits"))
+DEED("locks memory that can then not be reclaimed", BY_FILTER ELSE("EPERM", "rlimits"))
 
 static void permitted(const char *data) {
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,17 +1,19 @@
+#include <poll.h>
+
 #include "deed.h"
 
-DEED("takes the messages that its worker should get",
-     BY("deadline (deadline)", "deadline"),
+DEED("takes the message that says that its call is cancelled", BY("deadline", "deadline"),
      WITHIN("500ms"))
 
 static void permitted(const char *data) {
-    char byte;
+    struct pollfd own = {.fd = 3};
     (void)data;
-    tell(read(STDIN_FILENO, &byte, 1), "read of stdin");
+    tell(poll(&own, 1, 0), "poll of the socket that it has");
 }
 
 static void deed(const char *data) {
     char bytes[64];
+    struct pollfd own = {.fd = 3, .events = POLLIN};
     (void)data;
-    tell(read(3, bytes, sizeof bytes), "read of the socket");
+    tell(poll(&own, 1, 20000) == 1 ? read(3, bytes, sizeof bytes) : 0, "read of the socket");
 }

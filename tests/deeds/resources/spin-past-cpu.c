@@ -6,12 +6,12 @@ DEED("takes more CPU time than a call may", BY("cpu (cpu)", "deadline"),
 
 static void permitted(const char *data) {
     (void)data;
-    spin_seconds(0.05);
+    spin_cpu_seconds(0.05);
     done("50 ms");
 }
 
 static void deed(const char *data) {
     (void)data;
-    spin_seconds(2);
+    spin_cpu_seconds(2);
     done("2 s");
 }

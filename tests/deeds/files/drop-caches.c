@@ -2,7 +2,7 @@
 
 #include "deed.h"
 
-DEED("gives the kernel orders by the key that administrators have",
+DEED("has the kernel forget what it has read from disks",
      BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "ids"))
 
 static void permitted(const char *data) {
@@ -12,8 +12,8 @@ static void permitted(const char *data) {
 }
 
 static void deed(const char *data) {
-    int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+    int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
     (void)data;
-    tell(fd, "open of sysrq-trigger");
+    tell(fd, "open of drop_caches");
     close(fd);
 }
