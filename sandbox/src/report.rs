@@ -211,6 +211,22 @@ impl Report {
         })
     }
 
+    /// Holds what is known so far against `demands`: what isn't known may hold yet.
+    ///
+    /// # Errors
+    /// [`Unmet`] for a control that is known not to hold.
+    pub fn may_meet(&self, demands: &Demands) -> Result<(), Unmet> {
+        let unmet = self.findings.iter().filter(|one| !demands.met_by(one));
+        let findings: Vec<Finding> = unmet.cloned().collect();
+        match findings.is_empty() {
+            true => Ok(()),
+            false => Err(Unmet {
+                findings,
+                report: self.clone(),
+            }),
+        }
+    }
+
     /// What `demands` would refuse, were it not for the operator's explicit word.
     #[must_use]
     pub fn conceded(&self, demands: &Demands) -> Vec<&Finding> {
@@ -356,6 +372,8 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         assert_eq!(full().meet(&Demands::default()), Ok(()));
+        assert_eq!(Report::default().may_meet(&Demands::default()), Ok(()));
+        assert_eq!(report.may_meet(&Demands::default()), Err(error));
         assert_eq!(
             Report::default()
                 .meet(&Demands::default())

@@ -20,6 +20,7 @@ use sandbox::seccomp::{Profile, Program as Filter};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 
+pub(crate) use builder::cgroup_place;
 pub use builder::{Builder, CGROUP_PARENT, StartError};
 pub use call::{Call, CallError, Verdict};
 pub use fds::TooFewFds;
@@ -56,6 +57,8 @@ struct Shared {
     dirs: LibraryDirs,
     /// Sonames that every worker has.
     base: Vec<String>,
+    /// Controls that no worker can have on this host.
+    foreseen: Report,
     profile: Arc<Profile>,
     filter: Filter,
     /// Nothing where workers run under the caller's own id.

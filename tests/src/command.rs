@@ -41,6 +41,15 @@ impl Cordon {
         }
     }
 
+    /// A program by its path, which may have no worker beside it.
+    #[must_use]
+    pub fn at(program: &Path) -> Self {
+        Self {
+            program: program.to_owned(),
+            weaken: String::new(),
+        }
+    }
+
     /// The build for tests alone, with these controls left out. It is in the folder that
     /// `CORDON_WEAK_BIN` names, or in `target/weak`.
     ///
@@ -92,6 +101,12 @@ impl Cordon {
         let mut invocation = self.command("selftest", folder);
         invocation.patience = SUITE;
         invocation
+    }
+
+    /// `cordon doctor`, options to follow.
+    #[must_use]
+    pub fn doctor(&self) -> Invocation {
+        self.bare("doctor")
     }
 
     fn command(&self, name: &str, plugin: &Path) -> Invocation {
@@ -147,6 +162,26 @@ impl Invocation {
     pub fn as_nobody(mut self) -> Self {
         self.command.uid(NOBODY).gid(NOBODY);
         self
+    }
+
+    /// In namespaces of its own, as unshare(1) makes them by these options, after the shell
+    /// did something to them.
+    #[must_use]
+    pub fn after(self, unshare: &[&str], shell: &str) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(unshare).args(["sh", "-ec"]);
+        command.arg(format!("{shell}\nexec \"$@\"")).arg("sh");
+        command
+            .arg(self.command.get_program())
+            .args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let patience = self.patience;
+        Self { command, patience }
     }
 
     /// Starts it, to be read and ended while it runs.

@@ -3,6 +3,7 @@
 //! supervisor must not leave.
 
 pub mod command;
+pub mod filtered;
 pub mod host;
 pub mod plugins;
 pub mod report;

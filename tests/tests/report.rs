@@ -3,14 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use cordon_supervisor::LoadError;
 use cordon_supervisor::worker::LaunchError;
-use cordon_supervisor::{LoadError, Supervisor};
 use cordon_tests::command::{Cordon, Finished, Invocation};
-use cordon_tests::host::{load, status, supervisor};
+use cordon_tests::filtered::{Refusal, without};
+use cordon_tests::host::{eventually, load, status, supervisor};
 use cordon_tests::plugins::example;
-use sandbox::report::{Class, Control, Enforcement};
+use sandbox::report::Control;
 use serde_json::Value;
+
+const REQUIRE_MDWE: &str = "[confinement]\nrequire = [\"mdwe\"]";
 
 #[test]
 fn report_names_each_control_with_class_state_and_value() {
@@ -45,28 +49,29 @@ fn report_names_each_control_with_class_state_and_value() {
 
 #[test]
 fn unmet_demand_exits_with_10_and_still_prints_what_was_read() {
-    let lacking = lacking();
-    let policy = policy(&format!("[confinement]\nrequire = [\"{lacking}\"]"));
+    let policy = policy(REQUIRE_MDWE);
     let required = ["--policy", policy.to_str().unwrap()];
+    let called = || {
+        let run = Cordon::normal().run(&example("deflate"));
+        run.call("compress", "x").options(&required)
+    };
 
-    let refused = run(&[&required[..], &["--format", "json"]].concat());
-    let called = Cordon::normal().run(&example("deflate"));
-    let called = called.call("compress", "x").options(&required).finish();
-    let allowed = run(&[&required[..], &["--allow-degraded", lacking.name()]].concat());
+    let (refused, called, offered) = without(Refusal::MDWE, || {
+        let refused = run(&[&required[..], &["--format", "json"]].concat());
+        (refused, called().finish(), run(&[]))
+    });
 
     assert_eq!(refused.status.code(), Some(10), "{refused}");
-    assert_eq!(object(&refused)["unmet"], Value::from(vec![lacking.name()]));
+    assert_eq!(object(&refused)["unmet"], Value::from(vec!["mdwe"]));
     assert_eq!(called.status.code(), Some(10), "{called}");
     for finished in [&refused, &called] {
         let errors = String::from_utf8_lossy(&finished.stderr);
-        for part in [
-            format!("{lacking} is "),
-            format!("--allow-degraded {lacking}"),
-        ] {
-            assert!(errors.contains(&part), "{part}: {errors}");
+        for part in ["mdwe is absent (", "--allow-degraded mdwe"] {
+            assert!(errors.contains(part), "{part}: {errors}");
         }
     }
-    assert_eq!(allowed.status.code(), Some(0), "{allowed}");
+    // Nobody demands what the host doesn't offer, unless policy does.
+    assert_eq!(offered.status.code(), Some(0), "{offered}");
 }
 
 #[test]
@@ -82,12 +87,16 @@ fn unknown_control_is_a_usage_error_that_lists_the_known_ones() {
 
 #[tokio::test]
 async fn host_reads_the_report_and_a_refusal_is_typed() {
-    let lacking = lacking();
     let content = supervisor("").await;
-    let demanding = supervisor(&format!("[confinement]\nrequire = [\"{lacking}\"]")).await;
 
     let deflate = load(&content, &example("deflate")).await;
-    let refused = demanding.load(&example("deflate")).await;
+    let refused = without(Refusal::MDWE, || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let demanding = supervisor(REQUIRE_MDWE).await;
+            demanding.load(&example("deflate")).await
+        })
+    });
 
     let report = content.report(&deflate).unwrap();
     assert_eq!(Some(&report), status(&content, &deflate).report.as_ref());
@@ -100,30 +109,10 @@ async fn host_reads_the_report_and_a_refusal_is_typed() {
         panic!("{refused:?}")
     };
     let controls: Vec<Control> = unmet.findings.iter().map(|f| f.control).collect();
-    assert_eq!(controls, [lacking]);
-    unloaded(&content, &deflate).await;
-}
-
-async fn unloaded(supervisor: &Supervisor, plugin: &cordon_supervisor::manifest::PluginId) {
-    supervisor.unload(plugin).await.unwrap();
-    assert_eq!(supervisor.report(plugin), None);
-}
-
-/// Hardening that workers don't have here.
-fn lacking() -> Control {
-    let object = object(&run(&["--format", "json"]));
-    let findings = object["findings"].as_array().unwrap();
-    let enforced = serde_json::to_value(Enforcement::Enforced).unwrap();
-    let holds = |control: &Control| {
-        let found = |finding: &&Value| finding["control"] == control.name();
-        let finding = findings.iter().find(found);
-        finding.is_some_and(|finding| finding["enforcement"] == enforced)
-    };
-    let hardening = Control::ALL
-        .iter()
-        .filter(|c| c.class() == Class::Hardening);
-    let mut lacking = hardening.filter(|control| !holds(control));
-    *lacking.next().expect("a host that lacks some hardening")
+    assert_eq!(controls, [Control::Mdwe]);
+    content.unload(&deflate).await.unwrap();
+    let forgotten = || content.report(&deflate).is_none();
+    assert!(eventually(Duration::from_secs(5), forgotten).await);
 }
 
 fn run(options: &[&str]) -> Finished {

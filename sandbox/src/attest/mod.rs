@@ -144,7 +144,7 @@ fn text(
 }
 
 /// The value of a line of `status`, see proc_pid_status(5).
-fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':').map(str::trim);
     status.lines().find_map(value)
 }

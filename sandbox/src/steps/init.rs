@@ -50,7 +50,7 @@ pub(crate) struct Inherited<'a> {
 }
 
 /// The host's `/proc`, kept past the pivot for what only its files can do.
-struct OldProc {
+pub(crate) struct OldProc {
     folder: OwnedFd,
     /// Opened for writing in init's user namespace, whose limit it sets; without a
     /// namespace of init's own it would be the host's.
@@ -118,7 +118,7 @@ fn become_pid_1(inherited: &Inherited<'_>) {
     });
 }
 
-fn set_ids(ids: Ids) -> io::Result<()> {
+pub(crate) fn set_ids(ids: Ids) -> io::Result<()> {
     if off(Weakened::Ids) {
         return Ok(());
     }
@@ -167,7 +167,7 @@ fn host_files(root: &Root) -> io::Result<()> {
 }
 
 impl OldProc {
-    fn open() -> io::Result<OldProc> {
+    pub(crate) fn open() -> io::Result<OldProc> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = open(c"/proc", flags, Mode::empty())?;
         if off(Weakened::Ids) {
@@ -191,7 +191,7 @@ impl OldProc {
 
     /// The worker's nested namespace takes the one slot; it can make none itself, since
     /// the limit counts for everything below.
-    fn leave_one_namespace(&self) -> io::Result<()> {
+    pub(crate) fn leave_one_namespace(&self) -> io::Result<()> {
         match &self.namespace_limit {
             Some(limit) => write_all(limit.as_fd(), b"1"),
             None => Ok(()),
@@ -260,7 +260,7 @@ fn become_worker(inherited: &Inherited<'_>, proc: &OldProc) -> ! {
 
 /// The nested user namespace: the worker holds no capability over the namespaces that
 /// own its mounts and its network.
-fn nest(proc: &OldProc) -> io::Result<()> {
+pub(crate) fn nest(proc: &OldProc) -> io::Result<()> {
     if off(Weakened::Ids) {
         return Ok(());
     }
@@ -275,7 +275,7 @@ fn nest(proc: &OldProc) -> io::Result<()> {
 
 /// With the one slot taken, a further user namespace must be refused for lack of
 /// slots; any other answer means that the limit isn't what we think it is.
-fn prove_confined() -> io::Result<()> {
+pub(crate) fn prove_confined() -> io::Result<()> {
     if off(Weakened::Ids) || off(Weakened::Capabilities) {
         return Ok(());
     }

@@ -269,7 +269,7 @@ fn admit(
 }
 
 /// The child is ours and not reaped, so its pid can't be another's.
-fn map_ids(pid: u32, ids: Ids) -> io::Result<()> {
+pub(crate) fn map_ids(pid: u32, ids: Ids) -> io::Result<()> {
     let write = |file: &str, content: String| {
         let path = format!("/proc/{pid}/{file}");
         File::options()
@@ -291,7 +291,7 @@ fn map_ids(pid: u32, ids: Ids) -> io::Result<()> {
     write("gid_map", format!("0 {gid} 1"))
 }
 
-fn namespaces() -> u64 {
+pub(crate) fn namespaces() -> u64 {
     let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let kinds = [
         (Weakened::Ids, libc::CLONE_NEWUSER),

@@ -2,7 +2,7 @@
 //! namespaces, [`init`] builds the root and forks, [`worker`] locks itself down.
 
 pub mod init;
-mod instance;
+pub(crate) mod instance;
 pub mod launcher;
 mod rootless;
 pub mod worker;

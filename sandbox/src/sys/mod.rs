@@ -4,10 +4,14 @@
 //! user ABI (`include/uapi/linux`), checked by the tests of each module.
 
 pub mod clone;
+pub mod keyring;
+pub mod landlock;
 pub mod mount;
 pub mod pidfd;
+pub mod prctl;
 pub mod process;
 #[cfg(feature = "tokio")]
 pub mod readiness;
+pub mod refusal;
 pub mod seccomp;
 pub mod socket;

@@ -152,12 +152,18 @@ fn fds(data: *const u8, payload: usize) -> impl Iterator<Item = OwnedFd> {
 /// # Errors
 /// The kernel's errno, see unix(7).
 pub fn pass_sender(socket: impl AsFd, on: bool) -> io::Result<()> {
-    match set_option(&socket, SO_PASSPIDFD, on) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
-            set_option(socket, libc::SO_PASSCRED, on)
-        }
-        result => result,
+    match offered(set_option(&socket, SO_PASSPIDFD, on))? {
+        true => Ok(()),
+        false => set_option(socket, libc::SO_PASSCRED, on),
     }
+}
+
+/// Has the kernel say by pidfd who sent each message; `false` where it can't, before Linux 6.5.
+///
+/// # Errors
+/// The kernel's errno, see unix(7).
+pub fn names_sender_by_pidfd(socket: impl AsFd) -> io::Result<bool> {
+    offered(set_option(socket, SO_PASSPIDFD, true))
 }
 
 /// Has the kernel refuse fds that are sent to this socket; `false` where it can't, before
@@ -166,7 +172,12 @@ pub fn pass_sender(socket: impl AsFd, on: bool) -> io::Result<()> {
 /// # Errors
 /// The kernel's errno, see setsockopt(2).
 pub fn refuse_fds(socket: impl AsFd) -> io::Result<bool> {
-    match set_option(socket, SO_PASSRIGHTS, false) {
+    offered(set_option(socket, SO_PASSRIGHTS, false))
+}
+
+/// Whether the kernel knows the option that was set.
+fn offered(set: io::Result<()>) -> io::Result<bool> {
+    match set {
         Ok(()) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(false),
         Err(error) => Err(error),

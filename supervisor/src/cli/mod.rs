@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, and one sentence per failure.
 
 mod check;
+mod doctor;
 mod exit;
 mod inspect;
 mod policy;
@@ -44,6 +45,8 @@ enum Command {
     Check(check::Arguments),
     /// Load hostile plugins, and see that each is stopped by the control that it names.
     Selftest(selftest::Arguments),
+    /// Show what this host offers, what is missing, and what mends it.
+    Doctor(doctor::Arguments),
 }
 
 /// How results are printed.
@@ -100,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Report(arguments) => report::report(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Selftest(arguments) => selftest::selftest(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,7 +1,7 @@
 //! Starting a supervisor: program, libraries, ids, launcher, I/O thread.
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,7 @@ use sandbox::cgroup::Place;
 use sandbox::plan::Ceiling;
 use sandbox::report::Control;
 use sandbox::seccomp::{Arch, BuiltinError, Mode, Profile, init_program};
+use sandbox::support::foreseen;
 use tokio::sync::{oneshot, watch};
 
 use super::{Shared, Supervisor, fds, sonames};
@@ -175,7 +176,7 @@ impl Builder {
         };
         let ceiling = Ceiling {
             uids: uids.as_ref().map_or(0..0, Uids::range),
-            cgroup_place: self.cgroup_place(),
+            cgroup_place: cgroup_place(self.cgroup_parent.as_deref()),
             cgroup_name: group_name(),
             cgroup_optional: self.policy.may_lack(Control::Cgroup),
             memory: MAX_MEMORY,
@@ -192,6 +193,7 @@ impl Builder {
             launcher,
             dirs,
             base: names,
+            foreseen: foreseen(),
             profile: Arc::new(profile),
             filter,
             uids: Mutex::new(uids),
@@ -203,14 +205,13 @@ impl Builder {
     }
 }
 
-impl Builder {
-    fn cgroup_place(&self) -> Place {
-        let variable = || std::env::var_os(CGROUP_PARENT).map(PathBuf::from);
-        match self.cgroup_parent.clone().or_else(variable) {
-            Some(group) => Place::Below(group),
-            None if rustix::process::geteuid().is_root() => Place::Below("/".into()),
-            None => Place::Own,
-        }
+/// Where workers' groups go: what is named, else what the environment names, else by user.
+pub(crate) fn cgroup_place(parent: Option<&Path>) -> Place {
+    let variable = || std::env::var_os(CGROUP_PARENT).map(PathBuf::from);
+    match parent.map(Path::to_owned).or_else(variable) {
+        Some(group) => Place::Below(group),
+        None if rustix::process::geteuid().is_root() => Place::Below("/".into()),
+        None => Place::Own,
     }
 }
 

@@ -10,6 +10,7 @@ use sandbox::cgroup::CpuMax;
 use sandbox::plan::Plan;
 use sandbox::policy::{self, Tmpfs};
 use sandbox::seccomp::Mode;
+use sandbox::weaken::weakened;
 
 use super::lease::Lease;
 use super::{Entry, Shared, Supervisor, TooFewFds, fds};
@@ -225,6 +226,11 @@ impl Shared {
                 source,
             })
         };
+        let demands = self.policy.rules(id).demands.clone();
+        if !weakened() {
+            let possible = self.foreseen.may_meet(&demands);
+            possible.map_err(|unmet| failed(Box::new(unmet).into()))?;
+        }
         let key = package.image_key().map_err(setup)?;
         let lease = self.lease(key);
         let lease = lease.ok_or_else(|| LoadError::NoUid(id.clone()))?;
@@ -255,7 +261,7 @@ impl Shared {
                 load: self.policy.load_deadline.as_duration(),
                 grace: self.policy.call_grace.as_duration(),
             },
-            demands: self.policy.rules(id).demands.clone(),
+            demands,
             mode: policy.mode,
             file,
             preload,

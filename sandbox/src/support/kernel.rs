@@ -1,6 +1,8 @@
-//! What this kernel offers, as typed values found by asking it.
+//! The running kernel's version, where nothing better can be asked.
 
 use std::sync::OnceLock;
+
+use super::{Facility, Offer, State};
 
 /// Version of the running kernel, and what Cordon makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -56,6 +58,22 @@ impl std::fmt::Display for Kernel {
     }
 }
 
+/// Whether the kernel is of the baseline. What a younger one has besides is asked of it, not
+/// concluded from its version.
+pub(super) fn offer() -> Offer {
+    judge(Kernel::running(), &Kernel::release())
+}
+
+fn judge(kernel: Kernel, release: &str) -> Offer {
+    let found = format!("Linux {release}");
+    if kernel >= BASELINE {
+        return Offer::available(Facility::Kernel, found);
+    }
+    let why = format!("core controls need Linux {BASELINE} or newer");
+    Offer::lacking(Facility::Kernel, State::Missing, found, why)
+        .mended_by("a newer kernel, such as Debian 12's: apt-get install linux-image-amd64")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +100,19 @@ mod tests {
                     minor: 15
                 }
         );
+    }
+
+    #[test]
+    fn kernel_before_the_baseline_is_too_old() {
+        let old = judge(
+            Kernel {
+                major: 5,
+                minor: 15,
+            },
+            "5.15.0-91-generic",
+        );
+        assert!(old.blocks());
+        assert_eq!(old.found, "Linux 5.15.0-91-generic");
+        assert!(!judge(BASELINE, "6.1.0").blocks());
     }
 }

@@ -1,0 +1,125 @@
+//! What this host offers to a supervisor: all that the sandbox wants, and what lies around
+//! it.
+
+use std::path::Path;
+
+use rustix::process::{Resource, geteuid, getrlimit};
+use sandbox::plan::Ids;
+use sandbox::support::{self, Facility, Offer, State};
+
+use crate::elf::{Closure, Dynamic, LibraryDirs};
+use crate::paths::runtime_folder;
+use crate::program::{FILE_NAME, Program, VARIABLE};
+use crate::supervisor::cgroup_place;
+use crate::uids::Uids;
+
+/// Workers that anybody should be able to run side by side.
+const WORKERS: u64 = 32;
+/// Fds that a supervisor keeps for one worker.
+const PER_WORKER: u64 = 20;
+
+/// Looks at this host for the calling user, in the order of [`Facility`]; `cgroup_parent` as for
+/// [`Builder::cgroup_parent`](crate::Builder::cgroup_parent). Call it while the process has one
+/// thread; with more, nothing is tried that takes a process of its own, and strict policy is
+/// held impossible.
+#[must_use]
+pub fn examine(cgroup_parent: Option<&Path>) -> Vec<Offer> {
+    let (ids, found) = ids();
+    let mut offers = support::offers(ids, &cgroup_place(cgroup_parent));
+    offers.extend([worker_program(), found, open_files()]);
+    offers.sort_by_key(|offer| offer.facility);
+    offers
+}
+
+/// The program, with its libraries.
+fn worker_program() -> Offer {
+    let facility = Facility::WorkerProgram;
+    let lacking = |found: String| {
+        let why = "there is nothing to run workers with";
+        Offer::lacking(facility, State::Missing, found, why)
+    };
+    let program = match Program::find(None) {
+        Ok(program) => program,
+        Err(error) => {
+            return lacking(error.to_string()).mended_by(format!(
+                "{FILE_NAME} beside cordon, or {VARIABLE}=PATH; it must be root's or yours, and \
+                 nobody else's to write: chmod go-w"
+            ));
+        }
+    };
+    match libraries(&program) {
+        Ok(()) => Offer::available(facility, program.path.display().to_string()),
+        Err(error) => lacking(error).mended_by("install what it was built with"),
+    }
+}
+
+fn libraries(program: &Program) -> Result<(), String> {
+    let dirs = LibraryDirs::system(&[]).map_err(|error| error.to_string())?;
+    let dynamic = Dynamic::of_program(&program.path, program.bytes.as_slice())
+        .map_err(|error| error.to_string())?;
+    let closure = Closure::resolve(&program.path, &dynamic, &dirs);
+    closure.map(drop).map_err(|error| error.to_string())
+}
+
+/// Whom a worker would be, and what was found about that.
+fn ids() -> (Ids, Offer) {
+    let facility = Facility::Ids;
+    if !geteuid().is_root() {
+        let found = "a worker has its user's own id";
+        return (Ids::Own, Offer::available(facility, found));
+    }
+    let locked = runtime_folder()
+        .map_err(|error| error.to_string())
+        .and_then(|folder| Uids::lock(&folder).map_err(|error| error.to_string()));
+    match locked {
+        Ok(mut uids) => {
+            let range = uids.range();
+            let found = format!("{} to {} are free", range.start, range.end - 1);
+            let ids = uids.take().map_or(Ids::Own, Ids::Mapped);
+            (ids, Offer::available(facility, found))
+        }
+        Err(error) => {
+            let why = "workers would share an id with others";
+            let offer = Offer::lacking(facility, State::Missing, error, why)
+                .mended_by("end other supervisors, or make /run writable");
+            (Ids::Own, offer)
+        }
+    }
+}
+
+fn open_files() -> Offer {
+    judge_open_files(getrlimit(Resource::Nofile).maximum)
+}
+
+fn judge_open_files(limit: Option<u64>) -> Offer {
+    let facility = Facility::OpenFiles;
+    match limit {
+        None => Offer::available(facility, "no limit"),
+        Some(limit) if limit >= WORKERS * PER_WORKER => Offer::available(
+            facility,
+            format!("up to {limit}, some {PER_WORKER} a worker"),
+        ),
+        Some(limit) => {
+            let why = format!("room for some {} workers", limit / PER_WORKER);
+            Offer::lacking(facility, State::Degraded, format!("up to {limit}"), why)
+                .mended_by("ulimit -Hn 65536 as root, LimitNOFILE=65536 of a systemd unit")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_open_files_are_room_for_few_workers() {
+        assert_eq!(judge_open_files(None).state, State::Available);
+        assert_eq!(judge_open_files(Some(640)).state, State::Available);
+        let few = judge_open_files(Some(256));
+        assert_eq!(
+            (few.state, few.why.as_str()),
+            (State::Degraded, "room for some 12 workers")
+        );
+        assert!(!few.blocks());
+    }
+}

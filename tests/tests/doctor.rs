@@ -1,0 +1,199 @@
+//! `cordon doctor` on hosts that lack something: as far as such a host can be made here.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
+
+use cordon_tests::command::{Cordon, Invocation};
+use cordon_tests::filtered::{Refusal, without};
+use sandbox::support::Facility;
+use serde_json::Value;
+
+#[test]
+fn strict_policy_can_run_here_and_what_is_missing_is_no_core_facility() {
+    let (code, object) = examine(doctor());
+
+    assert_eq!(
+        (code, &object["strict"]),
+        (0, &Value::Bool(true)),
+        "{object:#}"
+    );
+    let offers = object["offers"].as_array().unwrap();
+    assert_eq!(offers.len(), Facility::ALL.len(), "{object:#}");
+    for offer in offers {
+        if offer["state"] == "available" {
+            continue;
+        }
+        assert_ne!(offer["need"], "core", "{offer:#}");
+        assert_ne!(offer["why"], "", "{offer:#}");
+    }
+}
+
+#[test]
+fn table_has_a_line_for_each_facility_then_mends_then_the_verdict() {
+    let table = doctor().finish();
+
+    assert_eq!(table.status.code(), Some(0), "{table}");
+    let text = String::from_utf8(table.stdout).unwrap();
+    assert!(text.is_ascii(), "{text}");
+    let (_, object) = examine(doctor());
+    for offer in object["offers"].as_array().unwrap() {
+        let words = [&offer["facility"], &offer["need"], &offer["found"]];
+        let words = words.map(|word| word.as_str().unwrap());
+        let line = text
+            .lines()
+            .find(|line| words.iter().all(|word| line.contains(word)));
+        assert!(line.is_some(), "{words:?} in {text}");
+        for fix in offer["fix"].as_array().unwrap() {
+            assert!(text.contains(fix.as_str().unwrap()), "{fix} in {text}");
+        }
+    }
+    assert!(text.ends_with("\nStrict policy can run here.\n"), "{text}");
+}
+
+#[test]
+fn ordinary_user_without_delegation_is_told_so() {
+    let (code, object) = examine(doctor().as_nobody());
+
+    assert_eq!((code, &object["strict"]), (10, &Value::Bool(false)));
+    let cgroup = offer(&object, "cgroup");
+    assert_eq!(cgroup["state"], "missing", "{cgroup:#}");
+    let fixes = cgroup["fix"].to_string();
+    for fix in ["--cgroup-parent", "--allow-degraded cgroup"] {
+        assert!(fixes.contains(fix), "{fix}: {fixes}");
+    }
+}
+
+#[test]
+fn forbidden_user_namespaces_are_named_with_their_setting() {
+    let forbid = "echo 0 > /proc/sys/user/max_user_namespaces";
+
+    let (code, object) = examine(doctor().after(&["-Ur"], forbid));
+
+    assert_eq!(code, 10);
+    let namespaces = offer(&object, "namespaces");
+    let found = namespaces["found"].as_str().unwrap();
+    assert!(found.ends_with("user.max_user_namespaces is 0"), "{found}");
+    let fix = namespaces["fix"][0].as_str().unwrap();
+    assert!(
+        fix.starts_with("sysctl -w user.max_user_namespaces="),
+        "{fix}"
+    );
+    // What rests on them isn't called missing.
+    assert_eq!(offer(&object, "nesting")["state"], "untried");
+}
+
+#[test]
+fn proc_that_is_covered_or_read_only_is_named_and_the_mend_mends_it() {
+    let covered = "mount -t tmpfs none /proc/sys";
+    let read_only = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
+    for (harm, found) in [
+        (covered, "tmpfs over /proc/sys"),
+        (read_only, "proc over /proc/sys, read-only"),
+    ] {
+        let (code, object) = examine(doctor().after(&["-m"], harm));
+
+        let procfs = offer(&object, "procfs");
+        assert_eq!(
+            (code, &procfs["state"]),
+            (10, &"missing".into()),
+            "{procfs:#}"
+        );
+        assert!(
+            procfs["found"].as_str().unwrap().contains(found),
+            "{procfs:#}"
+        );
+
+        let mend = procfs["fix"][0].as_str().unwrap();
+        let (code, object) = examine(doctor().after(&["-m"], &format!("{harm}\n{mend}")));
+        assert_eq!(code, 0, "{mend}: {object:#}");
+    }
+}
+
+#[test]
+fn filter_above_us_is_named_with_what_it_refuses() {
+    for (refusal, facility, word) in [
+        (Refusal::LANDLOCK, "landlock", "a filter above us"),
+        (
+            Refusal::UNSHARE,
+            "system-calls",
+            "refused: unshare; 1 seccomp filter(s) above us",
+        ),
+    ] {
+        let (code, object) = without(refusal, || examine(doctor()));
+
+        let offer = offer(&object, facility);
+        assert_eq!(
+            (code, &offer["state"]),
+            (10, &"missing".into()),
+            "{offer:#}"
+        );
+        assert!(offer["found"].as_str().unwrap().contains(word), "{offer:#}");
+    }
+}
+
+#[test]
+fn hardening_that_the_kernel_lacks_is_told_and_stands_in_no_ones_way() {
+    let (code, object) = without(Refusal::MDWE, || examine(doctor()));
+
+    let mdwe = offer(&object, "mdwe");
+    assert_eq!((code, &mdwe["state"]), (0, &"missing".into()), "{mdwe:#}");
+}
+
+#[test]
+fn missing_worker_program_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("cordon");
+    std::fs::copy(cordon_tests::build_folder().join("cordon"), &alone).unwrap();
+
+    let (code, object) = examine(Cordon::at(&alone).doctor());
+
+    let program = offer(&object, "worker-program");
+    assert_eq!(
+        (code, &program["state"]),
+        (10, &"missing".into()),
+        "{program:#}"
+    );
+    assert!(
+        program["fix"][0]
+            .as_str()
+            .unwrap()
+            .contains("CORDON_WORKER"),
+        "{program:#}"
+    );
+}
+
+#[test]
+fn doctor_leaves_no_group_behind() {
+    let note = tempfile::NamedTempFile::new().unwrap();
+    let write = format!("echo $$ > {}", note.path().display());
+
+    // The shell becomes the doctor, and keeps its pid.
+    let (_, object) = examine(doctor().after(&["-m"], &write));
+
+    // It made one.
+    assert_eq!(offer(&object, "cgroup")["state"], "available");
+    let pid = std::fs::read_to_string(note.path()).unwrap();
+    let group = format!("cordon/doctor-{}", pid.trim());
+    let layout = sandbox::cgroup::Layout::detect().unwrap();
+    for mount in layout.mounts() {
+        let group = mount.point.join(&group);
+        assert!(!group.exists(), "{}", group.display());
+    }
+}
+
+fn doctor() -> Invocation {
+    Cordon::normal().doctor()
+}
+
+/// Exit code and object.
+fn examine(doctor: Invocation) -> (i32, Value) {
+    let finished = doctor.options(&["--format", "json"]).finish();
+    let object = serde_json::from_slice(&finished.stdout);
+    let object = object.unwrap_or_else(|error| panic!("{error}: {finished}"));
+    (finished.status.code().unwrap(), object)
+}
+
+fn offer<'a>(object: &'a Value, facility: &str) -> &'a Value {
+    let mut offers = object["offers"].as_array().unwrap().iter();
+    let found = offers.find(|offer| offer["facility"] == facility);
+    found.unwrap_or_else(|| panic!("no {facility} in {object:#}"))
+}
