@@ -4,9 +4,10 @@ use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ceiling::{Ceiling, CeilingError};
 use crate::cgroup::{Applied, Directories, Events};
 use crate::files::open::OpenError;
-use crate::plan::{Ceiling, CeilingError, ImageKey, Plan};
+use crate::plan::{ImageKey, Plan};
 use crate::seccomp::Program;
 
 /// From the supervisor to the launcher. One SEQPACKET message each, fds beside it.
@@ -138,6 +139,20 @@ pub enum Cause {
     /// The process ended without a word.
     #[error("the process ended before it was ready")]
     Vanished,
+    /// More of a resource than the launcher can give.
+    #[error(
+        "RLIMIT_{name}: {granted} is granted, and the launcher itself may have {own}; raise it \
+         where Cordon is started (systemd: Limit{name}=, else {} in /etc/security/limits.conf), \
+         or give Cordon CAP_SYS_RESOURCE", name.to_lowercase()
+    )]
+    Limit {
+        /// Its name in getrlimit(2), without `RLIMIT_`.
+        name: String,
+        /// What the plan has.
+        granted: u64,
+        /// The launcher's own hard limit.
+        own: u64,
+    },
     /// The request doesn't fit the launcher's state.
     #[error("{0}")]
     Request(String),
@@ -193,6 +208,8 @@ steps! {
     CgroupAttach = "join the cgroup",
     /// Writing uid and gid maps.
     IdMaps = "write the id maps",
+    /// Resource limits above the launcher's own.
+    RaiseLimits = "raise the resource limits",
     /// Init waits for the maps.
     Release = "wait for the release",
     /// A session of its own, default signals.
@@ -219,7 +236,9 @@ steps! {
     Pivot = "pivot the root",
     /// Host name.
     Hostname = "set the host name",
-    /// The one user namespace left.
+    /// The loopback of its own network.
+    Loopback = "bring the loopback up",
+    /// The one user namespace left, or none.
     NamespaceLimit = "limit user namespaces",
     /// Making the worker.
     Fork = "fork the worker",

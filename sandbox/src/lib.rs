@@ -11,6 +11,7 @@ compile_error!("Cordon confines processes with Linux kernel features only");
 
 pub mod attest;
 pub mod capabilities;
+pub mod ceiling;
 pub mod cgroup;
 pub mod codec;
 pub mod files;

@@ -1,15 +1,14 @@
-//! A launch, fully resolved, and the ceiling that the launcher holds it against.
+//! A launch, fully resolved.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::{Limits, Place};
-use crate::files::rules::{self, Allowed, RuleError};
-use crate::policy::{FileGrant, Policy, Tmpfs};
+use crate::cgroup::Limits;
+use crate::files::rules;
+use crate::policy::{Capability, FileGrant, Net, Policy, Tmpfs};
 use crate::rlimits::{Rlimits, StandIn};
-use crate::seccomp::{self, Program};
+use crate::seccomp::Program;
 
 /// SHA3-512 of a plugin file.
 pub type Digest = [u8; 64];
@@ -34,6 +33,13 @@ pub struct Plan {
     pub files: Vec<FileGrant>,
     /// Whether those that may only be read can be executed.
     pub executable_files: bool,
+    /// Whose network it is in.
+    pub net: Net,
+    /// Whether the loopback of its own network is up.
+    pub loopback: bool,
+    /// What it may do to its own network. With any of these it stays in init's user namespace,
+    /// which owns that network.
+    pub capabilities: BTreeSet<Capability>,
     /// What the worker applies to itself before a plugin byte is there.
     pub lockdown: Lockdown,
     /// The whole environment of the worker.
@@ -76,116 +82,6 @@ pub struct Lockdown {
     pub filter: Program,
 }
 
-/// What the launcher may be made to do at most, fixed when it starts.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ceiling {
-    /// Host uids that a plan may name. Empty without privilege: then only [`Ids::Own`] is
-    /// left, and the launcher works from a user namespace of its own.
-    pub uids: Range<u32>,
-    /// Below which cgroup the workers' groups stand, in every hierarchy.
-    pub cgroup_place: Place,
-    /// The supervisor's own group there: `cordon/NAME`.
-    pub cgroup_name: String,
-    /// Whether workers may do without a cgroup where none can be made.
-    pub cgroup_optional: bool,
-    /// Most memory of one worker, in bytes.
-    pub memory: u64,
-    /// Most tasks of one worker.
-    pub tasks: u32,
-    /// Most workers at a time.
-    pub workers: usize,
-    /// Files and folders that a plan may grant.
-    pub files: Vec<Allowed>,
-}
-
-/// Why the launcher refuses a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum CeilingError {
-    /// Characters or length outside what a cgroup leaf may have.
-    #[error("name {0:?} is not a plain word of at most 100 characters")]
-    Name(String),
-    /// A host uid outside the launcher's range.
-    #[error("uid {0:?} is outside the launcher's range")]
-    Uid(Ids),
-    /// More memory than the ceiling.
-    #[error("memory limit of {0} bytes is above the launcher's ceiling")]
-    Memory(u64),
-    /// More tasks than the ceiling.
-    #[error("limit of {0} tasks is above the launcher's ceiling")]
-    Tasks(u64),
-    /// No cgroup where one is demanded, or nothing that stands in for it.
-    #[error("the plan bounds the worker by no cgroup")]
-    Unbounded,
-    /// A filter that would let a call through which no policy may grant.
-    #[error("the seccomp filter allows {0}, which no policy may grant")]
-    Filter(String),
-    /// More workers than the ceiling.
-    #[error("{0} workers are running, which is the launcher's ceiling")]
-    Workers(usize),
-    /// A worker of that name runs already.
-    #[error("a worker of name {0:?} is running already")]
-    Taken(String),
-    /// Files that may not be granted, or not so.
-    #[error(transparent)]
-    Files(#[from] RuleError),
-    /// A variable that changes how the dynamic loader works.
-    #[error("environment variable {0:?} is not allowed")]
-    Environment(String),
-}
-
-impl Ceiling {
-    /// Checks one plan.
-    ///
-    /// # Errors
-    /// The first excess found.
-    pub fn check(&self, plan: &Plan) -> Result<(), CeilingError> {
-        if !is_plain_word(&plan.name) {
-            return Err(CeilingError::Name(plan.name.chars().take(100).collect()));
-        }
-        let ids_allowed = match plan.ids {
-            Ids::Mapped(uid) => self.uids.contains(&uid),
-            Ids::Own => self.uids.is_empty(),
-        };
-        if !ids_allowed {
-            return Err(CeilingError::Uid(plan.ids));
-        }
-        self.check_bounds(plan)?;
-        let loader = |name: &&String| name.starts_with("LD_") || name.starts_with("GLIBC_");
-        if let Some(name) = plan.environment.keys().find(loader) {
-            return Err(CeilingError::Environment(name.clone()));
-        }
-        rules::check(&plan.files, plan.tmp.is_some(), &self.files)?;
-        match seccomp::never_list_violations(&plan.lockdown.filter).first() {
-            Some(name) => Err(CeilingError::Filter((*name).to_owned())),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Ceiling {
-    fn check_bounds(&self, plan: &Plan) -> Result<(), CeilingError> {
-        let (memory, tasks) = match (&plan.bounds, plan.lockdown.rlimits.stand_in) {
-            (Bounds::Cgroup(limits), _) => (limits.memory_max, limits.pids_max.into()),
-            (Bounds::Rlimits, Some(stand_in)) if self.cgroup_optional => {
-                (stand_in.memory, stand_in.tasks)
-            }
-            (Bounds::Rlimits, _) => return Err(CeilingError::Unbounded),
-        };
-        if memory > self.memory {
-            return Err(CeilingError::Memory(memory));
-        }
-        if tasks > self.tasks.into() {
-            return Err(CeilingError::Tasks(tasks));
-        }
-        Ok(())
-    }
-}
-
-fn is_plain_word(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=100).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
-}
-
 /// What a worker's own program needs besides the plugin's threads and files.
 mod overhead {
     /// Init itself.
@@ -215,6 +111,8 @@ impl Plan {
         rules::sort(&mut files);
         let mut root = overhead::ROOT;
         root.inodes += rules::mount_points(&files);
+        let ports = policy.tcp.bind.len() + policy.tcp.connect.len();
+        let uses_network = ports > 0 || !policy.capabilities.is_empty();
         Plan {
             name,
             ids,
@@ -230,6 +128,9 @@ impl Plan {
             tmp: policy.tmp,
             files,
             executable_files: policy.processes,
+            net: policy.net,
+            loopback: policy.net == Net::Isolated && uses_network,
+            capabilities: policy.capabilities.clone(),
             lockdown: Lockdown {
                 rlimits: Rlimits {
                     nofile: policy.fds,
@@ -237,6 +138,9 @@ impl Plan {
                     stack: overhead::STACK,
                     sigpending: overhead::SIGPENDING,
                     stand_in: None,
+                    memlock: policy.locked_memory,
+                    nice: policy.nice,
+                    rtprio: policy.realtime,
                 },
                 filter,
             },
@@ -248,8 +152,12 @@ impl Plan {
     #[must_use]
     pub fn without_cgroup(mut self) -> Plan {
         if let Bounds::Cgroup(limits) = self.bounds {
-            let threads = limits.pids_max.saturating_sub(overhead::TASKS).into();
-            let stand_in = StandIn::new(limits.memory_max, threads, overhead::STACK);
+            // Init counts too where the worker stays in its user namespace.
+            let threads = match self.capabilities.is_empty() {
+                true => limits.pids_max.saturating_sub(overhead::TASKS),
+                false => limits.pids_max,
+            };
+            let stand_in = StandIn::new(limits.memory_max, threads.into(), overhead::STACK);
             self.lockdown.rlimits.stand_in = Some(stand_in);
             self.bounds = Bounds::Rlimits;
         }
@@ -258,43 +166,13 @@ impl Plan {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::seccomp::{Arch, Mode, Profile, init_program};
+    use crate::seccomp::{Arch, Mode, Profile};
 
-    fn ceiling() -> Ceiling {
-        Ceiling {
-            uids: 1000..1010,
-            cgroup_place: Place::Below("/".into()),
-            cgroup_name: "test".into(),
-            cgroup_optional: false,
-            memory: 1 << 30,
-            tasks: 100,
-            workers: 10,
-            files: Vec::new(),
-        }
-    }
-
-    fn plan() -> Plan {
-        let policy = Policy {
-            memory: 1 << 20,
-            threads: 4,
-            cpu: crate::cgroup::CpuMax::default(),
-            fds: 32,
-            file_size: 0,
-            tmp: None,
-            environment: BTreeMap::new(),
-            mode: Mode::Strict,
-            files: Vec::new(),
-            net: crate::policy::Net::Isolated,
-            tcp: crate::policy::TcpPorts::default(),
-            capabilities: std::collections::BTreeSet::new(),
-            locked_memory: 0,
-            nice: 0,
-            realtime: 0,
-            processes: false,
-            jit: false,
-        };
+    /// Of a plugin that is granted nothing.
+    pub(crate) fn plan() -> Plan {
+        let policy = crate::policy::tests::policy();
         let image = ImageKey {
             digest: ([0; 32], [0; 32]),
             closure: 0,
@@ -302,76 +180,5 @@ mod tests {
         let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).unwrap();
         let filter = profile.compile().unwrap();
         Plan::resolve(&policy, "greet.0".into(), Ids::Mapped(1000), image, filter)
-    }
-
-    fn limits(plan: &mut Plan) -> &mut Limits {
-        match &mut plan.bounds {
-            Bounds::Cgroup(limits) => limits,
-            Bounds::Rlimits => panic!("no cgroup"),
-        }
-    }
-
-    #[test]
-    fn without_cgroup_the_stand_in_is_held_against_the_ceiling() {
-        let without = Ceiling {
-            cgroup_optional: true,
-            ..ceiling()
-        };
-        assert_eq!(without.check(&plan().without_cgroup()), Ok(()));
-        let mut missing = plan();
-        missing.bounds = Bounds::Rlimits;
-        assert_eq!(without.check(&missing), Err(CeilingError::Unbounded));
-        let mut many = plan();
-        limits(&mut many).pids_max = 102;
-        let error = without.check(&many.without_cgroup());
-        assert_eq!(error, Err(CeilingError::Tasks(101)));
-    }
-
-    #[test]
-    fn plan_at_the_ceiling_passes() {
-        let mut plan = plan();
-        plan.ids = Ids::Mapped(1009);
-        limits(&mut plan).memory_max = 1 << 30;
-        limits(&mut plan).pids_max = 100;
-        assert_eq!(ceiling().check(&plan), Ok(()));
-    }
-
-    #[test]
-    fn each_excess_is_refused_by_name() {
-        type Change = fn(&mut Plan);
-        let excesses: [(Change, &str); 9] = [
-            (|plan| plan.name = "../greet".into(), "plain word"),
-            (|plan| plan.name = ".hidden".into(), "plain word"),
-            (|plan| plan.ids = Ids::Mapped(0), "uid"),
-            (|plan| plan.ids = Ids::Mapped(1010), "uid"),
-            (|plan| plan.ids = Ids::Own, "uid"),
-            (|plan| limits(plan).memory_max += 1 << 30, "memory"),
-            (|plan| limits(plan).pids_max = 101, "tasks"),
-            (|plan| *plan = plan.clone().without_cgroup(), "no cgroup"),
-            (
-                |plan| {
-                    let preload = ("LD_PRELOAD".to_owned(), "/plugin/x.so".to_owned());
-                    plan.environment.extend([preload]);
-                },
-                "LD_PRELOAD",
-            ),
-        ];
-        for (change, named) in excesses {
-            let mut plan = plan();
-            change(&mut plan);
-            let error = ceiling().check(&plan).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
-        }
-    }
-
-    #[test]
-    fn filter_is_held_against_the_never_list() {
-        let mut plan = plan();
-        plan.lockdown.filter = init_program().unwrap();
-        assert_eq!(ceiling().check(&plan), Ok(()));
-        // BPF_RET | BPF_K, SECCOMP_RET_ALLOW.
-        plan.lockdown.filter = vec![(0x06, 0, 0, 0x7fff_0000)].try_into().unwrap();
-        let error = ceiling().check(&plan).unwrap_err();
-        assert!(matches!(error, CeilingError::Filter(_)), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::CpuMax;
+use crate::report::{Control, Demands};
 use crate::seccomp::Mode;
 
 /// Everything that the operator decides about one worker's confinement.
@@ -46,6 +47,31 @@ pub struct Policy {
     pub processes: bool,
     /// Whether it may make memory executable.
     pub jit: bool,
+}
+
+impl Policy {
+    /// What is demanded of a worker's report under these grants, where `demands` is demanded
+    /// without any. To grant what takes a control away is to allow its absence, unless that
+    /// control is required by name.
+    #[must_use]
+    pub fn demands(&self, demands: &Demands) -> Demands {
+        let mut demands = demands.clone();
+        let taken_away = [
+            (Control::Nesting, !self.capabilities.is_empty()),
+            (Control::Namespaces, self.net == Net::Host),
+            (Control::Mdwe, self.jit),
+        ];
+        for (control, granted) in taken_away {
+            if granted && !demands.required.contains(&control) {
+                demands.allow_degraded.insert(control);
+            }
+        }
+        if self.net == Net::Host {
+            let walls = [Control::LandlockTcp, Control::LandlockScopes];
+            demands.depended_on.extend(walls);
+        }
+        demands
+    }
 }
 
 /// One file or folder of the host, granted.
@@ -95,6 +121,15 @@ pub struct TcpPorts {
     pub connect: BTreeSet<u16>,
 }
 
+impl std::fmt::Display for Capability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Capability::NetBindService => "CAP_NET_BIND_SERVICE",
+            Capability::NetRaw => "CAP_NET_RAW",
+        })
+    }
+}
+
 /// The capabilities that can be granted, all of them over the worker's own network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Capability {
@@ -111,4 +146,75 @@ pub struct Tmpfs {
     pub bytes: u64,
     /// Files and folders, at most.
     pub inodes: u64,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Of a plugin that is granted nothing.
+    pub(crate) fn policy() -> Policy {
+        Policy {
+            memory: 1 << 20,
+            threads: 4,
+            cpu: CpuMax::default(),
+            fds: 32,
+            file_size: 0,
+            tmp: None,
+            environment: BTreeMap::new(),
+            mode: Mode::Strict,
+            files: Vec::new(),
+            net: Net::Isolated,
+            tcp: TcpPorts::default(),
+            capabilities: BTreeSet::new(),
+            locked_memory: 0,
+            nice: 0,
+            realtime: 0,
+            processes: false,
+            jit: false,
+        }
+    }
+
+    #[test]
+    fn granting_nothing_changes_no_demand() {
+        let demands = Demands {
+            required: [Control::Mdwe].into(),
+            allow_degraded: [Control::Cgroup].into(),
+            depended_on: BTreeSet::new(),
+        };
+        assert_eq!(policy().demands(&demands), demands);
+    }
+
+    #[test]
+    fn a_grant_allows_the_absence_of_what_it_takes_away_unless_that_is_required() {
+        let granted = Policy {
+            capabilities: [Capability::NetRaw].into(),
+            jit: true,
+            ..policy()
+        };
+        let allowed = granted.demands(&Demands::default()).allow_degraded;
+        assert_eq!(allowed, [Control::Nesting, Control::Mdwe].into());
+        let required = Demands {
+            required: [Control::Nesting].into(),
+            ..Demands::default()
+        };
+        let allowed = granted.demands(&required).allow_degraded;
+        assert_eq!(allowed, [Control::Mdwe].into());
+    }
+
+    #[test]
+    fn the_hosts_network_depends_on_landlock_whatever_else_is_allowed() {
+        let granted = Policy {
+            net: Net::Host,
+            ..policy()
+        };
+        let allowed = Demands {
+            allow_degraded: [Control::LandlockTcp, Control::LandlockScopes].into(),
+            ..Demands::default()
+        };
+        let demands = granted.demands(&allowed);
+        let landlock = [Control::LandlockTcp, Control::LandlockScopes];
+        assert_eq!(demands.depended_on, landlock.into());
+        assert!(demands.allow_degraded.contains(&Control::Namespaces));
+    }
 }

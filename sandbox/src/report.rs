@@ -142,6 +142,9 @@ pub struct Demands {
     pub required: BTreeSet<Control>,
     /// Controls that may be degraded or absent, by the operator's explicit word.
     pub allow_degraded: BTreeSet<Control>,
+    /// Controls that grants depend on, which would reach further than they say without: these
+    /// are demanded whatever else is allowed.
+    pub depended_on: BTreeSet<Control>,
 }
 
 impl Report {
@@ -182,7 +185,9 @@ impl Report {
     pub fn unmet(&self, demands: &Demands) -> Vec<Control> {
         let unmet = |control: &Control| match self.finding(*control) {
             Some(finding) => !demands.met_by(finding),
-            None => !demands.allow_degraded.contains(control),
+            None => {
+                demands.depended_on.contains(control) || !demands.allow_degraded.contains(control)
+            }
         };
         Control::ALL.iter().copied().filter(unmet).collect()
     }
@@ -207,6 +212,7 @@ impl Report {
         };
         Err(Unmet {
             findings: unmet.into_iter().map(found).collect(),
+            depended_on: demands.depended_on.clone(),
             report: self.clone(),
         })
     }
@@ -222,6 +228,7 @@ impl Report {
             true => Ok(()),
             false => Err(Unmet {
                 findings,
+                depended_on: demands.depended_on.clone(),
                 report: self.clone(),
             }),
         }
@@ -233,6 +240,7 @@ impl Report {
         let strict = Demands {
             required: demands.required.clone(),
             allow_degraded: BTreeSet::new(),
+            depended_on: demands.depended_on.clone(),
         };
         let conceded = |finding: &&Finding| !strict.met_by(finding) && demands.met_by(finding);
         self.findings.iter().filter(conceded).collect()
@@ -246,9 +254,10 @@ impl Demands {
         let control = &finding.control;
         let demanded =
             control.class() == Class::Core || finding.offered || self.required.contains(control);
-        !demanded
-            || finding.enforcement == Enforcement::Enforced
-            || self.allow_degraded.contains(control)
+        if finding.enforcement == Enforcement::Enforced {
+            return true;
+        }
+        !self.depended_on.contains(control) && (!demanded || self.allow_degraded.contains(control))
     }
 }
 
@@ -283,131 +292,44 @@ impl std::fmt::Display for Class {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "policy demands more confinement than there is: {}",
-    what_to_do(findings)
+    what_to_do(findings, depended_on)
 )]
 pub struct Unmet {
     /// The controls in question, in the order of [`Control`]; never empty.
     pub findings: Vec<Finding>,
+    /// Controls that grants depend on, see [`Demands`].
+    pub depended_on: BTreeSet<Control>,
     /// All that was read back of the worker. Where the host is known to lack a control, no
     /// worker is made, and this is what is known of the host.
     pub report: Report,
 }
 
-fn what_to_do(findings: &[Finding]) -> String {
+fn what_to_do(findings: &[Finding], depended_on: &BTreeSet<Control>) -> String {
     let lacking: Vec<String> = findings.iter().map(Finding::sentence).collect();
-    let options: Vec<String> = findings
+    let mut sentence = format!(
+        "{}; `cordon doctor` tells what mends it",
+        lacking.join("; ")
+    );
+    let (without, spared): (Vec<Control>, Vec<Control>) = findings
         .iter()
-        .map(|finding| format!("--allow-degraded {}", finding.control))
-        .collect();
-    format!(
-        "{}; `cordon doctor` tells what mends it, {} does without (in a policy allow_degraded \
-         of [confinement])",
-        lacking.join("; "),
-        options.join(" ")
-    )
+        .map(|finding| finding.control)
+        .partition(|control| depended_on.contains(control));
+    if !spared.is_empty() {
+        let options: Vec<String> = spared
+            .iter()
+            .map(|control| format!("--allow-degraded {control}"))
+            .collect();
+        sentence += &format!(
+            ", {} does without (in a policy allow_degraded of [confinement])",
+            options.join(" ")
+        );
+    }
+    if !without.is_empty() {
+        let names: Vec<&str> = without.iter().map(|control| control.name()).collect();
+        sentence += &format!(", what is granted depends on {}", names.join(", "));
+    }
+    sentence
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn full() -> Report {
-        let mut report = Report::default();
-        for control in Control::ALL {
-            report.enforced(*control, "as it must be");
-        }
-        report
-    }
-
-    #[test]
-    fn full_report_meets_every_demand() {
-        let demands = Demands {
-            required: Control::ALL.iter().copied().collect(),
-            ..Demands::default()
-        };
-        assert_eq!(full().unmet(&demands), []);
-    }
-
-    #[test]
-    fn missing_core_is_unmet_until_it_is_named() {
-        for enforcement in [Enforcement::Degraded, Enforcement::Absent] {
-            let mut report = full();
-            report.add(Control::Cgroup, enforcement, false, "no delegation");
-            assert_eq!(report.unmet(&Demands::default()), [Control::Cgroup]);
-            let allowed = Demands {
-                allow_degraded: [Control::Cgroup].into(),
-                ..Demands::default()
-            };
-            assert_eq!(report.unmet(&allowed), []);
-        }
-        let unread = Report::default().unmet(&Demands::default());
-        assert_eq!(unread, Control::ALL);
-    }
-
-    #[test]
-    fn hardening_is_demanded_where_it_is_offered_or_required() {
-        let mut report = full();
-        report.add(Control::Mdwe, Enforcement::Absent, false, "Linux 6.3");
-        assert_eq!(report.unmet(&Demands::default()), []);
-        let required = Demands {
-            required: [Control::Mdwe].into(),
-            ..Demands::default()
-        };
-        assert_eq!(report.unmet(&required), [Control::Mdwe]);
-        report.add(Control::Mdwe, Enforcement::Absent, true, "left out");
-        assert_eq!(report.unmet(&Demands::default()), [Control::Mdwe]);
-    }
-
-    #[test]
-    fn refusal_names_control_reason_and_option() {
-        let mut report = full();
-        report.add(Control::Cgroup, Enforcement::Absent, false, "no delegation");
-        let error = report.meet(&Demands::default()).unwrap_err();
-        assert_eq!(error.report, report);
-        let text = error.to_string();
-        for part in [
-            "cgroup is absent (no delegation);",
-            "--allow-degraded cgroup ",
-        ] {
-            assert!(text.contains(part), "{text}");
-        }
-        assert_eq!(full().meet(&Demands::default()), Ok(()));
-        assert_eq!(Report::default().may_meet(&Demands::default()), Ok(()));
-        assert_eq!(report.may_meet(&Demands::default()), Err(error));
-        assert_eq!(
-            Report::default()
-                .meet(&Demands::default())
-                .unwrap_err()
-                .findings
-                .len(),
-            Control::ALL.len()
-        );
-    }
-
-    #[test]
-    fn only_what_would_be_refused_is_conceded() {
-        let allowed = Demands {
-            allow_degraded: [Control::Cgroup, Control::Mdwe, Control::Root].into(),
-            ..Demands::default()
-        };
-        let mut report = full();
-        report.add(Control::Cgroup, Enforcement::Degraded, false, "rlimits");
-        report.add(Control::Mdwe, Enforcement::Absent, false, "Linux 6.3");
-        let conceded: Vec<Control> = report
-            .conceded(&allowed)
-            .iter()
-            .map(|f| f.control)
-            .collect();
-        assert_eq!(conceded, [Control::Cgroup]);
-    }
-
-    #[test]
-    fn names_are_those_of_the_json() {
-        for control in Control::ALL {
-            assert_eq!(control.name().parse(), Ok(*control));
-            let json = serde_json::to_string(control).unwrap();
-            assert_eq!(json, format!("\"{}\"", control.name()));
-        }
-        assert!("namespace".parse::<Control>().is_err());
-    }
-}
+mod tests;

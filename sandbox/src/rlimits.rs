@@ -1,7 +1,7 @@
 //! Resource limits of the worker process, see setrlimit(2): set by itself, and read back
 //! by whoever attests it.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// Soft and hard limits alike: a process may not raise what it may not have.
@@ -15,6 +15,12 @@ pub struct Rlimits {
     pub stack: u64,
     /// Signals queued for the worker's user.
     pub sigpending: u64,
+    /// Bytes that may be locked into memory.
+    pub memlock: u64,
+    /// 20 minus the lowest nice value that may be set; 0 none.
+    pub nice: u64,
+    /// The highest real-time priority that may be set; 0 none.
+    pub rtprio: u64,
     /// What stands in for a cgroup; nothing where the worker has one.
     pub stand_in: Option<StandIn>,
 }
@@ -59,18 +65,24 @@ impl StandIn {
         }
     }
 
-    fn rows(self) -> [(Resource, &'static str, u64); 3] {
+    fn rows(self) -> [(Resource, &'static str, &'static str, u64); 3] {
         [
-            (Resource::Data, "Max data size", self.data),
-            (Resource::As, "Max address space", self.address_space),
-            (Resource::Nproc, "Max processes", self.tasks),
+            (Resource::Data, "DATA", "Max data size", self.data),
+            (Resource::As, "AS", "Max address space", self.address_space),
+            (Resource::Nproc, "NPROC", "Max processes", self.tasks),
         ]
     }
 }
 
+/// Microseconds that a real-time thread may run without blocking; then it is killed. A CPU
+/// limit of the cgroup doesn't bound such threads (cgroup v2, "CPU").
+const RTTIME: u64 = 1_000_000;
+
 /// A resource limit as setrlimit(2) takes it and as `/proc/PID/limits` prints it.
 struct Row {
     resource: Resource,
+    /// In getrlimit(2), without `RLIMIT_`.
+    name: &'static str,
     label: &'static str,
     value: u64,
 }
@@ -86,27 +98,78 @@ pub struct Difference {
     pub wanted: u64,
 }
 
+/// A limit that a process can't be given.
+#[derive(Debug)]
+pub enum NoRoom {
+    /// The caller itself may have no more than this, and may not raise it.
+    Short {
+        /// In getrlimit(2), without `RLIMIT_`.
+        name: &'static str,
+        /// What the process should have.
+        granted: u64,
+        /// The caller's own hard limit.
+        own: u64,
+    },
+    /// What else the kernel answered.
+    Errno(std::io::Error),
+}
+
 impl Rlimits {
     fn rows(&self) -> Vec<Row> {
-        let rows = [
-            (Resource::Core, "Max core file size", 0),
-            (Resource::Memlock, "Max locked memory", 0),
-            (Resource::Msgqueue, "Max msgqueue size", 0),
-            (Resource::Nice, "Max nice priority", 0),
-            (Resource::Rtprio, "Max realtime priority", 0),
-            (Resource::Nofile, "Max open files", self.nofile),
-            (Resource::Fsize, "Max file size", self.fsize),
-            (Resource::Stack, "Max stack size", self.stack),
-            (Resource::Sigpending, "Max pending signals", self.sigpending),
+        use Resource as R;
+        let mut rows = vec![
+            (R::Core, "CORE", "Max core file size", 0),
+            (R::Memlock, "MEMLOCK", "Max locked memory", self.memlock),
+            (R::Msgqueue, "MSGQUEUE", "Max msgqueue size", 0),
+            (R::Nice, "NICE", "Max nice priority", self.nice),
+            (R::Rtprio, "RTPRIO", "Max realtime priority", self.rtprio),
+            (R::Nofile, "NOFILE", "Max open files", self.nofile),
+            (R::Fsize, "FSIZE", "Max file size", self.fsize),
+            (R::Stack, "STACK", "Max stack size", self.stack),
+            (
+                R::Sigpending,
+                "SIGPENDING",
+                "Max pending signals",
+                self.sigpending,
+            ),
         ];
-        let stand_in = self.stand_in.map(StandIn::rows);
-        let all = rows.into_iter().chain(stand_in.into_iter().flatten());
-        all.map(|(resource, label, value)| Row {
+        if self.rtprio > 0 {
+            rows.push((R::Rttime, "RTTIME", "Max realtime timeout", RTTIME));
+        }
+        rows.extend(self.stand_in.map(StandIn::rows).into_iter().flatten());
+        let row = |(resource, name, label, value)| Row {
             resource,
+            name,
             label,
             value,
-        })
-        .collect()
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// Raises what `process`, a child that still has the caller's limits, lacks to set them
+    /// itself: only privilege can.
+    ///
+    /// # Errors
+    /// The first that can't be had.
+    pub fn make_room(&self, process: Pid) -> Result<(), NoRoom> {
+        for row in self.rows() {
+            let own = getrlimit(row.resource).maximum;
+            let Some(own) = own.filter(|own| *own < row.value) else {
+                continue;
+            };
+            match prlimit(Some(process), row.resource, both(row.value)) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::PERM) => {
+                    return Err(NoRoom::Short {
+                        name: row.name,
+                        granted: row.value,
+                        own,
+                    });
+                }
+                Err(errno) => return Err(NoRoom::Errno(errno.into())),
+            }
+        }
+        Ok(())
     }
 
     /// Sets them for the calling process and reads each one back.
@@ -118,10 +181,7 @@ impl Rlimits {
             resource, value, ..
         } in self.rows()
         {
-            let wanted = Rlimit {
-                current: Some(value),
-                maximum: Some(value),
-            };
+            let wanted = both(value);
             setrlimit(resource, wanted)?;
             if getrlimit(resource) != wanted {
                 return Err(rustix::io::Errno::PERM.into());
@@ -159,6 +219,13 @@ impl Rlimits {
     }
 }
 
+fn both(value: u64) -> Rlimit {
+    Rlimit {
+        current: Some(value),
+        maximum: Some(value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +249,9 @@ Max realtime priority     0                    0
             fsize: 0,
             stack: 8 << 20,
             sigpending: 64,
+            memlock: 0,
+            nice: 0,
+            rtprio: 0,
             stand_in: None,
         }
     }
@@ -221,10 +291,23 @@ Max realtime priority     0                    0
     }
 
     #[test]
+    fn granted_limits_are_held_to_their_own_values() {
+        let granted = Rlimits {
+            memlock: 65536,
+            ..rlimits()
+        };
+        assert_eq!(granted.check(LIMITS).unwrap_err().what, "Max locked memory");
+        let row = "Max locked memory         65536                65536                bytes";
+        let raised = LIMITS.replace(&LIMITS.lines().nth(5).unwrap()[..row.len()], row);
+        granted.check(&raised).unwrap();
+    }
+
+    #[test]
     fn kernel_prints_every_limit_under_its_name() {
         let own = std::fs::read_to_string("/proc/self/limits").unwrap();
         let limits = Rlimits {
             stand_in: Some(StandIn::new(1 << 20, 1, 8 << 20)),
+            rtprio: 1,
             ..rlimits()
         };
         for row in limits.rows() {

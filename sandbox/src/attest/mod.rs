@@ -7,6 +7,7 @@ mod fds;
 mod namespaces;
 mod threads;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -16,6 +17,7 @@ use procfs::process::Process;
 use crate::cgroup::LimitError;
 use crate::mounts::{Mounted, Planned, listed};
 use crate::plan::Ids;
+use crate::policy::{Capability, Net};
 use crate::report::{Control, Report};
 use crate::rlimits::Rlimits;
 use crate::weaken::{Weakened, off};
@@ -31,6 +33,10 @@ pub struct Expected {
     pub rlimits: Rlimits,
     /// What is mounted in its root.
     pub mounts: Planned,
+    /// Whose network it is in.
+    pub net: Net,
+    /// The capabilities that it was granted.
+    pub capabilities: BTreeSet<Capability>,
     /// Inode of its end of the IPC socket.
     pub ipc: u64,
     /// Inode of its stdout pipe.
@@ -81,7 +87,7 @@ pub fn attest(
 ) -> Result<Report, AttestError> {
     let (process, inits) = (open(worker)?, open(init)?);
     let mut report = Report::default();
-    namespaces::attest(&process, &inits, &mut report)?;
+    namespaces::attest(&process, &inits, expected, &mut report)?;
     threads::attest(&process, expected, &mut report)?;
     fds::attest(&process, expected, &mut report)?;
     root(&process, expected, &mut report)?;

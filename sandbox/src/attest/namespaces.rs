@@ -2,8 +2,9 @@
 
 use procfs::process::Process;
 
-use super::{AttestError, mismatch, read};
-use crate::report::{Control, Report};
+use super::{AttestError, Expected, mismatch, read};
+use crate::policy::Net;
+use crate::report::{Control, Enforcement, Report};
 use crate::weaken::{Weakened, off};
 
 /// Namespaces that every worker has for itself, by their names in `/proc/PID/ns`.
@@ -16,10 +17,12 @@ const NAMESPACES: [(&str, Option<Weakened>); 6] = [
     ("cgroup", None),
 ];
 
-/// All must differ from ours; all but the user namespace, which is nested, are init's.
+/// All must differ from ours, but for a network that is the host's by grant; all must be
+/// init's, but for the user namespace, which is nested unless a capability was granted.
 pub(super) fn attest(
     worker: &Process,
     init: &Process,
+    expected: &Expected,
     report: &mut Report,
 ) -> Result<(), AttestError> {
     let ours = read(
@@ -46,8 +49,17 @@ pub(super) fn attest(
         if control.is_some_and(off) {
             continue;
         }
-        if inode(&theirs, name) == 0 || inode(&theirs, name) == inode(&ours, name) {
-            return Err(differ(name, "one of its own"));
+        let same = inode(&theirs, name) == inode(&ours, name);
+        let hosts = name == "net" && expected.net == Net::Host;
+        if inode(&theirs, name) == 0 || same != hosts {
+            return Err(differ(
+                name,
+                if hosts {
+                    "the host's"
+                } else {
+                    "one of its own"
+                },
+            ));
         }
         if inode(&theirs, name) != inode(&inits, name) {
             return Err(differ(name, "init's"));
@@ -55,13 +67,36 @@ pub(super) fn attest(
     }
     if !off(Weakened::Ids) {
         let user = inode(&theirs, "user");
-        if user == 0 || user == inode(&ours, "user") || user == inode(&inits, "user") {
-            return Err(differ("user", "one nested in init's"));
+        let nested = user != inode(&inits, "user");
+        if user == 0 || user == inode(&ours, "user") || nested != expected.capabilities.is_empty() {
+            let wanted = match expected.capabilities.is_empty() {
+                true => "one nested in init's",
+                false => "init's",
+            };
+            return Err(differ("user", wanted));
         }
     }
-    report.enforced(
-        Control::Namespaces,
-        "user (nested), mnt, pid, net, ipc, uts, cgroup",
-    );
+    find(expected, report);
     Ok(())
+}
+
+fn find(expected: &Expected, report: &mut Report) {
+    match expected.net {
+        Net::Isolated => {
+            report.enforced(Control::Namespaces, "user, mnt, pid, net, ipc, uts, cgroup")
+        }
+        Net::Host => report.add(
+            Control::Namespaces,
+            Enforcement::Degraded,
+            true,
+            "user, mnt, pid, ipc, uts, cgroup; the network is the host's, by grant",
+        ),
+    }
+    if let Some(capability) = expected.capabilities.first() {
+        let value = format!(
+            "absent by grant: {capability} over its network is held in init's user namespace, \
+             which has no slot for another"
+        );
+        report.add(Control::Nesting, Enforcement::Absent, true, value);
+    }
 }

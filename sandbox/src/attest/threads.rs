@@ -1,9 +1,13 @@
 //! What `/proc/PID/task/TID/status` tells of each thread.
 
+use std::collections::BTreeSet;
+
 use procfs::process::Process;
 
 use super::{AttestError, Expected, field, mismatch, read, text};
+use crate::capabilities;
 use crate::plan::Ids;
+use crate::policy::Capability;
 use crate::report::{Control, Report};
 use crate::weaken::{Weakened, off};
 
@@ -21,7 +25,7 @@ pub(super) fn attest(
         count += 1;
     }
     report.enforced(Control::Ids, ids(expected.ids));
-    report.enforced(Control::Capabilities, "five empty sets");
+    report.enforced(Control::Capabilities, sets(&expected.capabilities));
     report.enforced(Control::NoNewPrivs, format!("set, {count} thread(s)"));
     report.enforced(Control::Seccomp, filters(expected.filters_inherited));
     Ok(())
@@ -45,8 +49,9 @@ fn thread(status: &str, expected: &Expected) -> Result<(), AttestError> {
         must(Control::Seccomp, "Seccomp_filters", &filters.to_string())?;
     }
     if !off(Weakened::Capabilities) {
+        let granted = capabilities::mask(&expected.capabilities);
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-            must(Control::Capabilities, set, "0000000000000000")?;
+            must(Control::Capabilities, set, &granted)?;
         }
     }
     if !off(Weakened::Ids) {
@@ -73,6 +78,14 @@ fn ids(ids: Ids) -> String {
     }
 }
 
+fn sets(granted: &BTreeSet<Capability>) -> String {
+    if granted.is_empty() {
+        return "five empty sets".to_owned();
+    }
+    let names: Vec<String> = granted.iter().map(Capability::to_string).collect();
+    format!("{} in all five sets, by grant", names.join(", "))
+}
+
 fn filters(inherited: u32) -> String {
     match inherited {
         0 => "filter mode, 1 filter, listener outside".to_owned(),
@@ -89,6 +102,7 @@ fn four(id: u32) -> String {
 mod tests {
     use super::*;
     use crate::mounts::Planned;
+    use crate::policy::Net;
     use crate::rlimits::Rlimits;
 
     const STATUS: &str = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t7\t7\t7\t7\nGroups:\t \n\
@@ -106,8 +120,13 @@ mod tests {
                 stack: 8 << 20,
                 sigpending: 64,
                 stand_in: None,
+                memlock: 0,
+                nice: 0,
+                rtprio: 0,
             },
             mounts: Planned::default(),
+            net: Net::Isolated,
+            capabilities: BTreeSet::new(),
             ipc: 1,
             stdout: 2,
             stderr: 3,
@@ -117,6 +136,23 @@ mod tests {
     #[test]
     fn confined_thread_passes() {
         thread(STATUS, &expected()).unwrap();
+    }
+
+    #[test]
+    fn each_set_holds_what_was_granted_and_no_more() {
+        let granted = Expected {
+            capabilities: [Capability::NetBindService].into(),
+            ..expected()
+        };
+        let all = STATUS.replace("0000000000000000", "0000000000000400");
+        thread(&all, &granted).unwrap();
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            let line = format!("{set}:\t0000000000000400");
+            for other in ["0000000000000000", "0000000000002400"] {
+                let error = thread(&all.replace(&line, &format!("{set}:\t{other}")), &granted);
+                assert!(error.unwrap_err().to_string().contains(set));
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Runs in a fork of the launcher and never returns into it. Nothing
 //! plugin-supplied is ever read or mapped here.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -69,7 +70,11 @@ pub(crate) fn run(inherited: Inherited<'_>) -> ! {
     status.step(Step::Hostname, || {
         Ok(rustix::system::sethostname(b"cordon")?)
     });
-    status.step(Step::NamespaceLimit, || proc.leave_one_namespace());
+    if inherited.plan.loopback && !off(Weakened::Net) {
+        status.step(Step::Loopback, crate::sys::network::raise_loopback);
+    }
+    let nested = inherited.plan.capabilities.is_empty();
+    status.step(Step::NamespaceLimit, || proc.leave_namespaces(nested));
     match status.step(Step::Fork, fork_again) {
         Fork::Child => become_worker(&inherited, &proc),
         Fork::Parent { pid, .. } => {
@@ -189,11 +194,11 @@ impl OldProc {
         })
     }
 
-    /// The worker's nested namespace takes the one slot; it can make none itself, since
-    /// the limit counts for everything below.
-    pub(crate) fn leave_one_namespace(&self) -> io::Result<()> {
+    /// The worker's nested namespace, if it gets one, takes the one slot; it can make none
+    /// itself, since the limit counts for everything below.
+    pub(crate) fn leave_namespaces(&self, nested: bool) -> io::Result<()> {
         match &self.namespace_limit {
-            Some(limit) => write_all(limit.as_fd(), b"1"),
+            Some(limit) => write_all(limit.as_fd(), if nested { b"1" } else { b"0" }),
             None => Ok(()),
         }
     }
@@ -219,20 +224,23 @@ fn write_all(fd: BorrowedFd<'_>, content: &[u8]) -> io::Result<()> {
 
 fn become_worker(inherited: &Inherited<'_>, proc: &OldProc) -> ! {
     let status = &inherited.status;
-    status.step(Step::NestedUser, || nest(proc));
+    let kept = &inherited.plan.capabilities;
+    if kept.is_empty() {
+        status.step(Step::NestedUser, || nest(proc));
+    }
     // Only here: entering a user namespace refills every set.
     status.step(Step::SealCapabilities, || {
         if off(Weakened::Capabilities) {
             Ok(())
         } else {
-            capabilities::seal()
+            capabilities::seal(kept)
         }
     });
     status.step(Step::DropCapabilities, || {
         if off(Weakened::Capabilities) {
             Ok(())
         } else {
-            capabilities::drop_all()
+            capabilities::drop_all_but(kept)
         }
     });
     status.step(Step::ProveConfined, prove_confined);
@@ -273,7 +281,7 @@ pub(crate) fn nest(proc: &OldProc) -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// With the one slot taken, a further user namespace must be refused for lack of
+/// With every slot taken, a further user namespace must be refused for lack of
 /// slots; any other answer means that the limit isn't what we think it is.
 pub(crate) fn prove_confined() -> io::Result<()> {
     if off(Weakened::Ids) || off(Weakened::Capabilities) {
@@ -362,8 +370,8 @@ fn guard(worker: u32) -> ! {
 fn lock_down(inherited: &Inherited<'_>) -> io::Result<()> {
     place_fd(inherited.report.as_raw_fd(), 0)?;
     close_from(1)?;
-    capabilities::seal()?;
-    capabilities::drop_all()?;
+    capabilities::seal(&BTreeSet::new())?;
+    capabilities::drop_all_but(&BTreeSet::new())?;
     set_no_new_privs(true)?;
     // Under the caller's own id nobody could read its namespaces any more to attest them: its
     // memory counts as the host's, since it never called exec.

@@ -16,6 +16,8 @@ use crate::files;
 use crate::image::{Image, clone_mount};
 use crate::launch::{Cause, Failure, Step};
 use crate::plan::{Ids, Plan};
+use crate::policy::Net;
+use crate::rlimits::NoRoom;
 use crate::seccomp::Program;
 use crate::sys::clone::{Fork, fork_into};
 use crate::sys::pidfd::kill_and_reap;
@@ -114,7 +116,7 @@ pub(super) fn clone_init(
         filter: &stock.init_filter,
     };
     let group = leaf.and_then(Leaf::clone_into);
-    let fork = fork_into(namespaces(), group).map_err(at(Step::Clone))?;
+    let fork = fork_into(namespaces(plan.net), group).map_err(at(Step::Clone))?;
     let (pid, init) = match fork {
         Fork::Child => {
             drop(release);
@@ -240,7 +242,7 @@ impl Progress {
     }
 }
 
-/// Joins groups, checks membership, maps ids, and lets init go on.
+/// Joins groups, checks membership, maps ids, raises limits, and lets init go on.
 fn admit(
     leaf: Option<&Leaf>,
     plan: &Plan,
@@ -262,9 +264,28 @@ fn admit(
         map_ids(pid, plan.ids).map_err(|error| Failure::errno(Step::IdMaps, &error))?;
     }
     progress.done(Step::IdMaps);
+    if !off(Weakened::Rlimits) {
+        let room = plan.lockdown.rlimits.make_room(task);
+        room.map_err(|error| short(&error))?;
+    }
+    progress.done(Step::RaiseLimits);
     match rustix::io::write(release, &[1]) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::errno(Step::Release, &error.into())),
+    }
+}
+
+fn short(error: &NoRoom) -> Failure {
+    match error {
+        NoRoom::Short { name, granted, own } => Failure {
+            step: Step::RaiseLimits,
+            cause: Cause::Limit {
+                name: (*name).to_owned(),
+                granted: *granted,
+                own: *own,
+            },
+        },
+        NoRoom::Errno(error) => Failure::errno(Step::RaiseLimits, error),
     }
 }
 
@@ -291,12 +312,16 @@ pub(crate) fn map_ids(pid: u32, ids: Ids) -> io::Result<()> {
     write("gid_map", format!("0 {gid} 1"))
 }
 
-pub(crate) fn namespaces() -> u64 {
+pub(crate) fn namespaces(net: Net) -> u64 {
     let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let net = match net {
+        Net::Isolated => libc::CLONE_NEWNET,
+        Net::Host => 0,
+    };
     let kinds = [
         (Weakened::Ids, libc::CLONE_NEWUSER),
         (Weakened::Pid, libc::CLONE_NEWPID),
-        (Weakened::Net, libc::CLONE_NEWNET),
+        (Weakened::Net, net),
     ];
     for (control, flag) in kinds {
         if !off(control) {

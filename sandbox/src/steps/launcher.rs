@@ -12,12 +12,13 @@ use rustix::process::{Pid, getpid};
 use super::instance::{Channels, Stock};
 use super::rootless::{self, RootlessError};
 use super::workers::Workers;
+use crate::ceiling::{Ceiling, CeilingError};
 use crate::cgroup::{Layout, LayoutError, Parent, ParentError};
 use crate::codec;
 use crate::image::Image;
 use crate::launch::{Answer, Cause, Failure, Request, Step};
 use crate::mounts::open_devices;
-use crate::plan::{Ceiling, CeilingError, ImageKey, Plan};
+use crate::plan::{ImageKey, Plan};
 use crate::sys::socket::{MAX_FDS, receive, send};
 
 /// How often a group that is still busy is tried again.

@@ -13,7 +13,7 @@ use rustix::thread::set_no_new_privs;
 use crate::image::{Image, clone_mount};
 use crate::mounts::Root;
 use crate::plan::Ids;
-use crate::policy::Tmpfs;
+use crate::policy::{Net, Tmpfs};
 use crate::steps::{init, instance};
 use crate::sys::clone::{Fork, exit_now, fork_into};
 use crate::sys::seccomp::install_with_listener;
@@ -110,7 +110,7 @@ struct Child {
 fn start(ids: Ids) -> io::Result<Child> {
     let (release_read, release) = pipe_with(PipeFlags::CLOEXEC)?;
     let (results, results_write) = pipe_with(PipeFlags::CLOEXEC)?;
-    match fork_into(instance::namespaces(), None)? {
+    match fork_into(instance::namespaces(Net::Isolated), None)? {
         Fork::Parent { pid, pidfd } => Ok(Child {
             pid,
             pidfd,
@@ -198,7 +198,7 @@ fn act_all(ids: Ids, release: &OwnedFd, results: &OwnedFd) {
         }
         Err(error) => tell(Act::Mounts, &Err(error)),
     }
-    let limited = proc.and_then(|proc| proc.leave_one_namespace().map(|()| proc));
+    let limited = proc.and_then(|proc| proc.leave_namespaces(true).map(|()| proc));
     match limited {
         Ok(proc) => {
             tell(Act::NamespaceLimit, &Ok(()));

@@ -7,6 +7,7 @@ pub mod clone;
 pub mod keyring;
 pub mod landlock;
 pub mod mount;
+pub mod network;
 pub mod pidfd;
 pub mod prctl;
 pub mod process;

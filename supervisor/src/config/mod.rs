@@ -243,7 +243,7 @@ impl Policy {
     /// Whether any plugin may do without `control`.
     #[must_use]
     pub fn may_lack(&self, control: Control) -> bool {
-        let mut rules = std::iter::once(&self.rules).chain(self.plugins.values());
+        let mut rules = self.all_rules();
         rules.any(|rules| rules.demands.allow_degraded.contains(&control))
     }
 

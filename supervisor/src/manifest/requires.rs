@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU16;
 
+use sandbox::policy;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::names::{AbsolutePath, EnvName};
@@ -159,6 +160,15 @@ impl fmt::Display for Net {
             Self::Restricted => "restricted",
             Self::Full => "full",
         })
+    }
+}
+
+impl From<Capability> for policy::Capability {
+    fn from(capability: Capability) -> Self {
+        match capability {
+            Capability::NetBindService => Self::NetBindService,
+            Capability::NetRaw => Self::NetRaw,
+        }
     }
 }
 

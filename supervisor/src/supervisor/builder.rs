@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use sandbox::ceiling::{Ceiling, MostGranted};
 use sandbox::cgroup::Place;
-use sandbox::plan::Ceiling;
 use sandbox::report::Control;
 use sandbox::seccomp::{Arch, BuiltinError, Mode, Profile, init_program};
 use sandbox::support::foreseen;
 use tokio::sync::{oneshot, watch};
 
 use super::{Shared, Supervisor, fds, sonames};
-use crate::config::Policy;
+use crate::config::{Grantable, Network, Policy};
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
 use crate::files::allowed;
 use crate::launcher::{Launcher, LauncherError};
+use crate::manifest::{Nice, Realtime};
 use crate::paths::{PathError, runtime_folder};
 use crate::plugin::Speaker;
 use crate::program::{Program, ProgramError};
@@ -182,7 +183,7 @@ impl Builder {
             memory: MAX_MEMORY,
             tasks: MAX_TASKS,
             workers: MAX_WORKERS,
-            files: allowed(&self.policy),
+            granted: most_granted(&self.policy),
         };
         let names = sonames(&base);
         let init = init_program()?;
@@ -212,6 +213,21 @@ pub(crate) fn cgroup_place(parent: Option<&Path>) -> Place {
         Some(group) => Place::Below(group),
         None if rustix::process::geteuid().is_root() => Place::Below("/".into()),
         None => Place::Own,
+    }
+}
+
+/// The most that policy grants to any plugin.
+fn most_granted(policy: &Policy) -> MostGranted {
+    let grants = || policy.all_rules().map(|rules| &rules.grants);
+    let most = |amount: fn(&Grantable) -> u64| grants().map(amount).max().unwrap_or(0);
+    let capabilities = grants().flat_map(|grants| &grants.capabilities);
+    MostGranted {
+        files: allowed(policy),
+        host_network: grants().any(|grants| grants.net == Network::Full),
+        capabilities: capabilities.map(|one| (*one).into()).collect(),
+        locked_memory: most(|grants| grants.locked_memory.as_u64()),
+        nice: most(|grants| grants.nice.map_or(0, Nice::rlimit)),
+        realtime: most(|grants| grants.realtime.map_or(0, Realtime::rlimit)),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::ending::Ending;
 use crate::files::located;
 use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
-use crate::manifest::{Capability, Nice, PluginId, Realtime};
+use crate::manifest::{Nice, PluginId, Realtime};
 use crate::package::{Package, PackageError};
 use crate::plugin::{Plugin, Record};
 use crate::violations::Tracker;
@@ -226,7 +226,8 @@ impl Shared {
                 source,
             })
         };
-        let demands = self.policy.rules(id).demands.clone();
+        let mut policy = confinement(&plugin.grants);
+        let demands = policy.demands(&self.policy.rules(id).demands);
         if !weakened() {
             let possible = self.foreseen.may_meet(&demands);
             possible.map_err(|unmet| failed(Box::new(unmet).into()))?;
@@ -239,7 +240,6 @@ impl Shared {
         made.map_err(|error| failed(error.into()))?;
         let number = self.launches.fetch_add(1, Ordering::Relaxed);
         let name = format!("{id}.{number}");
-        let mut policy = confinement(&plugin.grants);
         if !policy.files.is_empty() {
             // A file system that doesn't answer must not keep the others waiting.
             let files = std::mem::take(&mut policy.files);
@@ -359,10 +359,6 @@ pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
     let limits = &grants.limits;
     let small = |count: crate::units::Count| u32::try_from(count.as_u64()).unwrap_or(u32::MAX);
     let ports = |ports: &BTreeSet<NonZeroU16>| ports.iter().map(|port| port.get()).collect();
-    let capability = |capability: &Capability| match capability {
-        Capability::NetBindService => policy::Capability::NetBindService,
-        Capability::NetRaw => policy::Capability::NetRaw,
-    };
     let granted = |name: &crate::manifest::EnvName| {
         let value = std::env::var(name.as_str()).ok()?;
         Some((name.as_str().to_owned(), value))
@@ -392,7 +388,7 @@ pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
             bind: ports(&grants.tcp.bind),
             connect: ports(&grants.tcp.connect),
         },
-        capabilities: grants.capabilities.iter().map(capability).collect(),
+        capabilities: grants.capabilities.iter().map(|c| (*c).into()).collect(),
         locked_memory: grants.locked_memory.as_u64(),
         nice: grants.nice.map_or(0, Nice::rlimit),
         realtime: grants.realtime.map_or(0, Realtime::rlimit),

@@ -170,6 +170,8 @@ fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> 
         filters_inherited: request.launcher.inherited_filters(),
         rlimits: plan.lockdown.rlimits.clone(),
         mounts: Planned::of(plan),
+        net: plan.net,
+        capabilities: plan.capabilities.clone(),
         ipc: setup("socket", inode(&ipc))?,
         stdout: setup("stdout", inode(&stdout_write))?,
         stderr: setup("stderr", inode(&stderr_write))?,
