@@ -24,6 +24,12 @@ impl Refusal {
         options: &[libc::PR_SET_MDWE as u32, libc::PR_GET_MDWE as u32],
         errno: libc::EINVAL,
     };
+    /// A container engine that shares the host's keys with nobody.
+    pub const KEYCTL: Refusal = Refusal {
+        call: libc::SYS_keyctl,
+        options: &[],
+        errno: libc::EPERM,
+    };
     /// A container engine that lets nobody make namespaces.
     pub const UNSHARE: Refusal = Refusal {
         call: libc::SYS_unshare,

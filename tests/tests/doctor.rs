@@ -82,10 +82,11 @@ fn forbidden_user_namespaces_are_named_with_their_setting() {
 }
 
 #[test]
-fn proc_that_is_covered_or_read_only_is_named_and_the_mend_mends_it() {
+fn proc_that_is_gone_covered_or_read_only_is_named_and_the_mend_mends_it() {
     let covered = "mount -t tmpfs none /proc/sys";
     let read_only = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
     for (harm, found) in [
+        ("umount -l /proc", "no /proc"),
         (covered, "tmpfs over /proc/sys"),
         (read_only, "proc over /proc/sys, read-only"),
     ] {
@@ -110,22 +111,25 @@ fn proc_that_is_covered_or_read_only_is_named_and_the_mend_mends_it() {
 
 #[test]
 fn filter_above_us_is_named_with_what_it_refuses() {
-    for (refusal, facility, word) in [
-        (Refusal::LANDLOCK, "landlock", "a filter above us"),
+    for (refusal, facility, state, word) in [
+        (
+            Refusal::LANDLOCK,
+            "landlock",
+            "missing",
+            "a filter above us",
+        ),
+        (Refusal::KEYCTL, "keyring", "refused", "a filter above us"),
         (
             Refusal::UNSHARE,
             "system-calls",
+            "missing",
             "refused: unshare; 1 seccomp filter(s) above us",
         ),
     ] {
         let (code, object) = without(refusal, || examine(doctor()));
 
         let offer = offer(&object, facility);
-        assert_eq!(
-            (code, &offer["state"]),
-            (10, &"missing".into()),
-            "{offer:#}"
-        );
+        assert_eq!((code, &offer["state"]), (10, &state.into()), "{offer:#}");
         assert!(offer["found"].as_str().unwrap().contains(word), "{offer:#}");
     }
 }

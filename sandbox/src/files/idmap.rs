@@ -12,13 +12,13 @@ use crate::sys::clone::{Fork, exit_now, fork_into};
 use crate::sys::pidfd::kill_and_reap;
 
 /// The user namespaces of one launch, by the owner that becomes the worker.
-pub(super) struct IdMaps {
+pub(crate) struct IdMaps {
     worker: Option<u32>,
     made: Vec<((u32, u32), OwnedFd)>,
 }
 
 impl IdMaps {
-    pub(super) fn of(ids: Ids) -> IdMaps {
+    pub(crate) fn of(ids: Ids) -> IdMaps {
         let worker = match ids {
             Ids::Mapped(id) if super::are_mapped(ids) => Some(id),
             Ids::Mapped(_) | Ids::Own => None,
@@ -32,7 +32,7 @@ impl IdMaps {
     /// The namespace that makes files of `uid` and `gid` the worker's, and files that the
     /// worker makes theirs; everybody else's belong to nobody there. `None` where the worker
     /// has no id of its own.
-    pub(super) fn owned_by(&mut self, uid: u32, gid: u32) -> io::Result<Option<BorrowedFd<'_>>> {
+    pub(crate) fn owned_by(&mut self, uid: u32, gid: u32) -> io::Result<Option<BorrowedFd<'_>>> {
         let Some(worker) = self.worker else {
             return Ok(None);
         };

@@ -17,6 +17,7 @@ pub mod rules;
 mod tests;
 
 pub(crate) use attach::attach;
+pub(crate) use idmap::IdMaps;
 pub(crate) use open::{Opened, open};
 
 use crate::plan::Ids;

@@ -34,13 +34,14 @@ pub fn foreseen() -> Report {
     let mut report = Report::default();
     let offers = offers(&Settings::of_host());
     for offer in offers.into_iter().chain([passed_fds()]) {
-        let enforcement = match offer.state {
+        let (enforcement, offered) = match offer.state {
             State::Available | State::Untried => continue,
-            State::Degraded => Enforcement::Degraded,
-            State::Missing => Enforcement::Absent,
+            State::Degraded => (Enforcement::Degraded, false),
+            State::Missing => (Enforcement::Absent, false),
+            State::Refused => (Enforcement::Absent, true),
         };
         if let Some(control) = offer.facility.control() {
-            report.add(control, enforcement, false, offer.found);
+            report.add(control, enforcement, offered, offer.found);
         }
     }
     report
@@ -102,43 +103,66 @@ fn unusable(facility: Facility, error: &io::Error, settings: &Settings, why: &st
 }
 
 fn mdwe(asked: io::Result<bool>) -> Offer {
+    let why = "seccomp alone keeps written memory from becoming code";
     match asked {
-        Ok(_) => Offer::available(Facility::Mdwe, "the kernel has it"),
-        Err(error) => {
-            let why = "seccomp alone keeps written memory from becoming code";
-            Offer::lacking(Facility::Mdwe, State::Missing, unknown(&error), why)
+        Ok(_) => Offer::available(Facility::Mdwe, THERE),
+        Err(error) if is(&error, libc::EINVAL) => {
+            Offer::lacking(Facility::Mdwe, State::Missing, NOT_THERE, why)
                 .mended_by("Linux 6.3 or newer")
         }
+        Err(error) => refused(Facility::Mdwe, &error, why),
     }
 }
 
 fn core_scheduling(asked: io::Result<u64>) -> Offer {
     let facility = Facility::CoreScheduling;
     let why = "foreign code may run on the other hyperthread of a worker's core";
-    let lacking = |found: String| Offer::lacking(facility, State::Missing, found, why);
     match asked {
-        Ok(_) => Offer::available(facility, "the kernel has it"),
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Offer::lacking(
+        Ok(_) => Offer::available(facility, THERE),
+        Err(error) if is(&error, libc::ENODEV) => Offer::lacking(
             facility,
             State::Missing,
             "no core has a second hyperthread",
             "nothing, unless this is a guest whose host shares cores",
         ),
-        Err(error) => lacking(unknown(&error))
-            .mended_by("a kernel with CONFIG_SCHED_CORE=y, or boot with nosmt"),
+        Err(error) if is(&error, libc::EINVAL) => {
+            Offer::lacking(facility, State::Missing, NOT_THERE, why)
+                .mended_by("a kernel with CONFIG_SCHED_CORE=y, or boot with nosmt")
+        }
+        Err(error) => refused(facility, &error, why),
     }
 }
 
 fn session_keyring(asked: io::Result<i32>) -> Offer {
+    let facility = Facility::Keyring;
     match asked {
-        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+        Err(error) if is(&error, libc::ENOSYS) => {
             let why = "nothing: there are no keys to reach";
-            let found = "a kernel without keys";
-            Offer::lacking(Facility::Keyring, State::Missing, found, why)
+            Offer::lacking(facility, State::Missing, "a kernel without keys", why)
         }
-        // No keyring, or one that may not be seen, is none that can't be left.
-        Ok(_) | Err(_) => Offer::available(Facility::Keyring, "the kernel has them"),
+        Err(error) if is(&error, libc::EPERM) => refused(
+            facility,
+            &error,
+            "a worker can reach keys of whoever started Cordon",
+        ),
+        // No keyring, or one that has expired, is none that can't be left.
+        Ok(_) | Err(_) => Offer::available(facility, THERE),
     }
+}
+
+const THERE: &str = "the kernel has it";
+const NOT_THERE: &str = "this kernel hasn't got it";
+
+fn is(error: &io::Error, errno: i32) -> bool {
+    error.raw_os_error() == Some(errno)
+}
+
+/// An answer that no kernel gives to the question: that of a filter.
+fn refused(facility: Facility, error: &io::Error, why: &str) -> Offer {
+    let found = format!("refused by a filter above us: {error}");
+    Offer::lacking(facility, State::Refused, found, why)
+        .mended_by("SystemCallFilter= of the systemd unit must allow it")
+        .mended_by(RUN_OPTIONS)
 }
 
 /// Misfeatures of processors by their lines in `status`, see proc_pid_status(5), and what
@@ -185,14 +209,6 @@ fn harmless_or_switchable(value: &str) -> bool {
     let harmless =
         value.starts_with("not ") || value == "globally mitigated" || value == "always disabled";
     switchable || harmless
-}
-
-/// What an answer to an unknown request means.
-fn unknown(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EINVAL) => "this kernel hasn't got it".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -251,6 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn hardening_that_a_filter_refuses_is_still_demanded() {
+        for offer in [
+            mdwe(errno(libc::EPERM)),
+            core_scheduling(errno(libc::EPERM)),
+            session_keyring(errno(libc::EPERM)),
+        ] {
+            assert!(offer.state == State::Refused && offer.blocks(), "{offer:?}");
+        }
+    }
+
+    #[test]
     fn speculation_counts_each_misfeature() {
         for (bypass, branches, wanted) in [
             ("thread vulnerable", "conditional enabled", State::Available),
@@ -267,9 +294,8 @@ mod tests {
     }
 
     #[test]
-    fn foreseen_controls_are_those_that_are_not_offered() {
+    fn foreseen_controls_are_those_that_no_worker_has() {
         for finding in foreseen().findings {
-            assert!(!finding.offered, "{finding:?}");
             assert_ne!(finding.enforcement, Enforcement::Enforced, "{finding:?}");
         }
     }

@@ -1,11 +1,13 @@
 //! What this host offers, found by trying: a throw-away process does what a launch does, and
-//! the kernel is asked for the rest. Nothing here changes the caller or the host.
+//! the kernel is asked for the rest. Nothing of it is left on the host afterwards, but for
+//! controllers that a v2 group passes down from then on.
 //!
 //! An [`Offer`] says what was found, what is lost where that isn't enough, and the command
 //! or setting that mends it.
 
 mod cgroup;
 mod container;
+mod files;
 mod filter;
 mod hardening;
 mod kernel;
@@ -94,6 +96,8 @@ facilities! {
     ExitStatus, "exit-status", Extra;
     /// Detached mounts that can be cloned.
     DetachedClones, "detached-clones", Extra;
+    /// File systems whose files can be granted.
+    IdMappedMounts, "id-mapped-mounts", Extra;
     /// Who may inspect a process.
     Ptrace, "ptrace", Extra;
     /// File descriptors for many workers.
@@ -124,6 +128,8 @@ pub enum State {
     Degraded,
     /// Not at all.
     Missing,
+    /// It is there, and something above us refuses it.
+    Refused,
     /// Nobody can tell, since another one is missing.
     Untried,
 }
@@ -155,6 +161,7 @@ pub fn offers(ids: Ids, place: &Place) -> Vec<Offer> {
     offers.extend(namespaces::offers(&settings, &tried));
     offers.push(filter::seccomp(&tried));
     offers.push(cgroup::offer(place));
+    offers.push(files::offer(ids));
     offers.extend(hardening::offers(&settings));
     offers.extend(passing::offers(&tried));
     offers.push(settings::ptrace(&settings));
@@ -206,10 +213,15 @@ impl Offer {
         self
     }
 
-    /// Whether strict policy can't run for want of it.
+    /// Whether strict policy can't run for want of it. It demands hardening that the kernel
+    /// offers, also where something else refuses it.
     #[must_use]
     pub fn blocks(&self) -> bool {
-        self.facility.need() == Need::Core && self.state != State::Available
+        match self.facility.need() {
+            Need::Core => self.state != State::Available,
+            Need::Hardening => self.state == State::Refused,
+            Need::Extra => false,
+        }
     }
 }
 

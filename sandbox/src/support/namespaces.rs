@@ -49,9 +49,13 @@ fn namespaces(settings: &Settings, tried: &Tried) -> Offer {
         (_, Some(Err(error))) => ("id maps", error),
         _ => ("clone3", io::ErrorKind::Unsupported.into()),
     };
-    if error.raw_os_error() == Some(libc::EBUSY) {
-        let why = "this process has several threads, and only one without can try it";
-        return Offer::lacking(facility, State::Untried, "not tried", why);
+    let untried = |why| Offer::lacking(facility, State::Untried, "not tried", why);
+    match error.raw_os_error() {
+        Some(libc::EBUSY) => {
+            return untried("this process has several threads, and only one without can try it");
+        }
+        Some(libc::ENOENT) => return untried("there is no /proc that tells our threads"),
+        _ => {}
     }
     let offer = |found: String| {
         let why = "no worker can be made";
@@ -235,8 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn several_threads_try_nothing() {
-        let [namespaces, ..] = offered(&[], &[(Act::Clone, libc::EBUSY)]);
-        assert_eq!(namespaces.state, State::Untried);
+    fn neither_several_threads_nor_one_without_proc_try_anything() {
+        for errno in [libc::EBUSY, libc::ENOENT] {
+            let [namespaces, ..] = offered(&[], &[(Act::Clone, errno)]);
+            assert_eq!(namespaces.state, State::Untried);
+        }
     }
 }
