@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::report::Report;
 use crate::running::Running;
+use crate::setting::{self, CGROUP_PARENT, NOBODY};
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the whole hostile suite may take.
 const SUITE: Duration = Duration::from_secs(300);
-
-/// An id without rights.
-const NOBODY: u32 = 65534;
 
 /// A build of `cordon`, with the worker beside it.
 #[derive(Debug, Clone)]
@@ -157,10 +155,13 @@ impl Invocation {
         self
     }
 
-    /// As a user who is not root.
+    /// As a user who is not root, and to whom no cgroup is delegated.
     #[must_use]
     pub fn as_nobody(mut self) -> Self {
-        self.command.uid(NOBODY).gid(NOBODY);
+        if setting::is_root() {
+            self.command.uid(NOBODY).gid(NOBODY);
+        }
+        self.command.env_remove(CGROUP_PARENT);
         self
     }
 
@@ -168,20 +169,35 @@ impl Invocation {
     /// did something to them.
     #[must_use]
     pub fn after(self, unshare: &[&str], shell: &str) -> Self {
-        let mut command = Command::new("unshare");
-        command.args(unshare).args(["sh", "-ec"]);
-        command.arg(format!("{shell}\nexec \"$@\"")).arg("sh");
-        command
-            .arg(self.command.get_program())
-            .args(self.command.get_args());
+        let script = format!("{shell}\nexec \"$@\"");
+        let shell = ["sh", "-ec", &script, "sh"];
+        self.through("unshare", &[unshare, &shell[..]].concat())
+    }
+
+    /// With the groups of workers in this one, or where its own process is.
+    #[must_use]
+    pub fn cgroup_parent(mut self, group: Option<&str>) -> Self {
+        self.command.env_remove(CGROUP_PARENT);
+        match group {
+            Some(group) => self.options(&["--cgroup-parent", group]),
+            None => self,
+        }
+    }
+
+    /// By another program, which is given this command line as its last arguments.
+    #[must_use]
+    pub fn through(self, program: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command.arg(self.command.get_program());
+        command.args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
-        let patience = self.patience;
-        Self { command, patience }
+        Self { command, ..self }
     }
 
     /// Starts it, to be read and ended while it runs.

@@ -1,6 +1,6 @@
 //! Integration and hostile tests of Cordon, and what they share: plugins to load,
-//! `cordon` as a person runs it, the library as a host uses it, and the traces that a
-//! supervisor must not leave.
+//! `cordon` as a person runs it, the library as a host uses it, the traces that a
+//! supervisor must not leave, and the setting that they run in.
 
 pub mod command;
 pub mod filtered;
@@ -8,6 +8,7 @@ pub mod host;
 pub mod plugins;
 pub mod report;
 pub mod running;
+pub mod setting;
 pub mod traces;
 
 use std::path::PathBuf;

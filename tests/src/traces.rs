@@ -118,7 +118,7 @@ pub fn groups(pid: u32) -> BTreeSet<PathBuf> {
         let Some(mount) = line.split(' ').nth(4).filter(|_| cgroup) else {
             continue;
         };
-        let shared = Path::new(mount).join("cordon");
+        let shared = crate::setting::cgroup_parent(Path::new(mount)).join("cordon");
         let own = format!("{pid}-");
         for group in folders(&shared) {
             let name = group.file_name().unwrap_or_default().to_string_lossy();

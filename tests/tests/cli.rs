@@ -50,7 +50,12 @@ fn exit_code_tells_what_went_wrong() {
                 .options(&["--timeout", "50ms"]),
         ),
         (9, run("vandal").call("abort", "")),
-        (10, run("vandal").call("well-behaved", "").as_nobody()),
+        (
+            10,
+            run("vandal")
+                .call("well-behaved", "")
+                .options(&["--cgroup-parent", "/nowhere"]),
+        ),
         // The highest of several calls.
         (9, run("vandal").call("abort", "").call("well-behaved", "")),
     ];

@@ -4,6 +4,7 @@
 
 use cordon_tests::command::{Cordon, Invocation};
 use cordon_tests::filtered::{Refusal, without};
+use cordon_tests::setting::{cgroup_parent, is_root, skip};
 use sandbox::support::Facility;
 use serde_json::Value;
 
@@ -83,6 +84,9 @@ fn forbidden_user_namespaces_are_named_with_their_setting() {
 
 #[test]
 fn proc_that_is_gone_covered_or_read_only_is_named_and_the_mend_mends_it() {
+    if !is_root() {
+        return skip("all of it", "only root can cover /proc");
+    }
     let covered = "mount -t tmpfs none /proc/sys";
     let read_only = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
     for (harm, found) in [
@@ -171,7 +175,8 @@ fn doctor_leaves_no_group_behind() {
     let write = format!("echo $$ > {}", note.path().display());
 
     // The shell becomes the doctor, and keeps its pid.
-    let (_, object) = examine(doctor().after(&["-m"], &write));
+    let shell = ["-ec", &format!("{write}\nexec \"$@\""), "sh"];
+    let (_, object) = examine(doctor().through("sh", &shell));
 
     // It made one.
     assert_eq!(offer(&object, "cgroup")["state"], "available");
@@ -179,7 +184,7 @@ fn doctor_leaves_no_group_behind() {
     let group = format!("cordon/doctor-{}", pid.trim());
     let layout = sandbox::cgroup::Layout::detect().unwrap();
     for mount in layout.mounts() {
-        let group = mount.point.join(&group);
+        let group = cgroup_parent(&mount.point).join(&group);
         assert!(!group.exists(), "{}", group.display());
     }
 }

@@ -12,6 +12,7 @@ use std::thread;
 
 use cordon_tests::command::Cordon;
 use cordon_tests::plugins::example;
+use cordon_tests::setting::weakened_by_root_alone;
 
 use crate::scene::Scene;
 use crate::table::{DEEDS, Moment, Success};
@@ -27,6 +28,9 @@ fn every_deed_is_stopped_and_recorded() {
 
 #[test]
 fn every_control_of_a_deed_stops_it_alone() {
+    if !weakened_by_root_alone() {
+        return;
+    }
     for_each_deed(|scene| {
         let controls = scene.deed.controls;
         for alone in controls {
@@ -44,6 +48,9 @@ fn every_control_of_a_deed_stops_it_alone() {
 
 #[test]
 fn without_its_controls_every_deed_gets_through() {
+    if !weakened_by_root_alone() {
+        return;
+    }
     for_each_deed(|scene| {
         let controls = scene.deed.controls.iter().map(|control| control.name);
         let report = scene.attempt(&Cordon::without(controls));
