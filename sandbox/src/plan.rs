@@ -168,7 +168,7 @@ impl Plan {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::seccomp::{Arch, Mode, Profile};
+    use crate::seccomp::{Arch, Granted, Mode, Profile};
 
     /// Of a plugin that is granted nothing.
     pub(crate) fn plan() -> Plan {
@@ -177,7 +177,7 @@ pub(crate) mod tests {
             digest: ([0; 32], [0; 32]),
             closure: 0,
         };
-        let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).unwrap();
+        let profile = Profile::builtin(Mode::Strict, Arch::NATIVE, Granted::NONE).unwrap();
         let filter = profile.compile().unwrap();
         Plan::resolve(&policy, "greet.0".into(), Ids::Mapped(1000), image, filter)
     }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::CpuMax;
 use crate::report::{Control, Demands};
-use crate::seccomp::Mode;
 
 /// Everything that the operator decides about one worker's confinement.
 #[derive(Debug, Clone)]
@@ -26,8 +25,6 @@ pub struct Policy {
     pub tmp: Option<Tmpfs>,
     /// The whole environment of the worker.
     pub environment: BTreeMap<String, String>,
-    /// The system call filter.
-    pub mode: Mode,
     /// Files and folders of the host that it reaches, and where it sees them.
     pub files: Vec<FileGrant>,
     /// Whose network it is in.
@@ -162,7 +159,6 @@ pub(crate) mod tests {
             file_size: 0,
             tmp: None,
             environment: BTreeMap::new(),
-            mode: Mode::Strict,
             files: Vec::new(),
             net: Net::Isolated,
             tcp: TcpPorts::default(),

@@ -18,7 +18,7 @@ mod supervisor;
 use std::os::unix::process::ExitStatusExt;
 
 use nix::errno::Errno;
-use sandbox::seccomp::{Phase, Verdict};
+use sandbox::seccomp::{Mode, Phase, Verdict};
 use supervisor::{Run, run, run_unsupervised};
 
 const EPERM: i64 = -(libc::EPERM as i64);
@@ -177,13 +177,18 @@ fn without_a_listener_the_kernel_refuses() {
 }
 
 #[test]
-fn interpreter_and_kernel_agree_on_random_calls() {
-    let run = run_unsupervised("compare");
-    assert_eq!(
-        run.results,
-        [child::COMPARED, 0],
-        "calls compared, calls that differ"
-    );
+fn interpreter_and_kernel_agree_on_random_calls_under_every_mode() {
+    for mode in Mode::ALL {
+        for granted in ["", child::GRANTED] {
+            let deed = format!("{}{mode}{granted}", child::COMPARE);
+            let run = run_unsupervised(&deed);
+            assert_eq!(
+                run.results,
+                [child::COMPARED, 0],
+                "{deed}: calls compared, calls that differ"
+            );
+        }
+    }
 }
 
 #[test]

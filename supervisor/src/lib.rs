@@ -8,6 +8,7 @@ pub mod document;
 pub mod elf;
 pub mod ending;
 mod files;
+pub mod filters;
 pub mod grants;
 mod host;
 pub mod launcher;

@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sandbox::report::Report;
-use sandbox::seccomp::{Profile, Program as Filter};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 
@@ -30,6 +29,7 @@ pub use status::PluginStatus;
 
 use crate::config::Policy;
 use crate::elf::{Library, LibraryDirs};
+use crate::filters::Filters;
 use crate::launcher::Launcher;
 use crate::lifecycle::{self, Action, IllegalTransition};
 use crate::manifest::PluginId;
@@ -59,8 +59,7 @@ struct Shared {
     base: Vec<String>,
     /// Controls that no worker can have on this host.
     foreseen: Report,
-    profile: Arc<Profile>,
-    filter: Filter,
+    filters: Filters,
     /// Nothing where workers run under the caller's own id.
     uids: Mutex<Option<Uids>>,
     plugins: Mutex<BTreeMap<PluginId, Entry>>,

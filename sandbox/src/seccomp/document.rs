@@ -7,46 +7,59 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::arch::Arch;
+use super::builtin::Base;
+use super::mode::{Grant, Granted};
 use super::profile::{Action, Condition, Op, Profile, Rule, Width};
 
 /// Why a profile file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// Not TOML, a field that doesn't exist, or one that is missing.
-    #[error("profile is malformed: {0}")]
-    Syntax(#[from] toml::de::Error),
-    /// A system call that the architecture doesn't have.
-    #[error("profile line {line}: {arch} has no system call {name:?}")]
-    Syscall {
+    #[error("profile {file} is malformed: {source}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Where and what.
+        source: toml::de::Error,
+    },
+    /// A rule that can't be meant.
+    #[error("profile {file}, line {line}: {problem}")]
+    Rule {
+        /// The file.
+        file: String,
         /// Where, from 1.
         line: usize,
+        /// What is wrong with it.
+        problem: RuleProblem,
+    },
+    /// Neither the file nor one that it stands on says what happens to all other calls.
+    #[error("profile {0} has no default")]
+    Default(String),
+    /// A file stands on one that isn't narrower, or is for another architecture.
+    #[error("profile {0} can't stand on its base")]
+    Base(String),
+}
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleProblem {
+    /// A system call that the architecture doesn't have.
+    #[error("{arch} has no system call {name:?}")]
+    Syscall {
         /// Of the profile.
         arch: Arch,
         /// As written.
         name: String,
     },
     /// A rule without system calls does nothing.
-    #[error("profile line {line}: the rule names no system call")]
-    Empty {
-        /// Where, from 1.
-        line: usize,
-    },
+    #[error("the rule names no system call")]
+    Empty,
     /// An earlier rule of the call decides wherever this one would.
-    #[error("profile line {line}: an earlier rule for {name} leaves nothing to this one")]
-    Unreachable {
-        /// Where, from 1.
-        line: usize,
-        /// The system call.
-        name: String,
-    },
+    #[error("an earlier rule for {0} leaves nothing to this one")]
+    Unreachable(String),
     /// A condition that can't be meant.
-    #[error("profile line {line}: {problem}")]
-    Condition {
-        /// Where, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: ConditionProblem,
-    },
+    #[error(transparent)]
+    Condition(#[from] ConditionProblem),
 }
 
 /// What is wrong with a condition.
@@ -64,20 +77,35 @@ pub enum ConditionProblem {
     /// `mask` belongs to `masked-eq`, and to it alone.
     #[error("masked-eq needs a mask, and no other comparison takes one")]
     Mask,
+    /// `values` belongs to `any-of`, `value` to all others.
+    #[error("any-of needs values, every other comparison one value")]
+    Values,
     /// More than a rule can need.
-    #[error("a rule has at most {MAX_CONDITIONS} conditions")]
+    #[error("a rule has at most {MAX_CONDITIONS} conditions and {MAX_ALTERNATIVES} alternatives")]
     TooMany,
 }
 
 /// Six arguments, a range each. Also keeps every jump of a compiled rule within the
 /// 255 instructions that a conditional jump can skip.
 const MAX_CONDITIONS: usize = 12;
+/// What `any-of` and `any-bit` make of one rule.
+const MAX_ALTERNATIVES: usize = 64;
+
+/// A profile file by itself, its names resolved.
+pub(super) struct File {
+    name: String,
+    arch: Arch,
+    base: Option<Base>,
+    default: Option<Action>,
+    rules: Vec<(u32, Granted, Rule)>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
     arch: Arch,
-    default: ActionName,
+    base: Option<Base>,
+    default: Option<ActionName>,
     #[serde(default)]
     rule: Vec<RuleEntry>,
 }
@@ -86,6 +114,7 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct RuleEntry {
     syscalls: Spanned<Vec<Spanned<String>>>,
+    grant: Option<Grant>,
     #[serde(default)]
     when: Vec<Spanned<ConditionEntry>>,
     action: ActionName,
@@ -98,7 +127,8 @@ struct ConditionEntry {
     arg: u8,
     width: Width,
     op: Comparison,
-    value: i64,
+    value: Option<i64>,
+    values: Option<Vec<i64>>,
     mask: Option<i64>,
 }
 
@@ -112,6 +142,9 @@ enum Comparison {
     Gt,
     Ge,
     MaskedEq,
+    Within,
+    AnyOf,
+    AnyBit,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -136,100 +169,204 @@ enum ErrnoName {
 }
 
 impl Profile {
-    /// Reads a profile file.
-    ///
-    /// # Errors
-    /// The first thing that can't be resolved, with its line.
-    pub fn parse(text: &str) -> Result<Profile, ProfileError> {
-        let document: Document = toml::from_str(text)?;
-        let line_of = |start: usize| 1 + text[..start].matches('\n').count();
-        let mut rules: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
-        for entry in document.rule {
-            let start = line_of(entry.syscalls.span().start);
-            if entry.syscalls.get_ref().is_empty() {
-                return Err(ProfileError::Empty { line: start });
+    /// Makes one profile of files, each before the one that it stands on, with those rules
+    /// that wait for nothing but what was granted.
+    pub(super) fn of_files(files: &[File], granted: Granted) -> Result<Profile, ProfileError> {
+        let name = || {
+            files
+                .first()
+                .map_or_else(String::new, |file| file.name.clone())
+        };
+        let arch = files.first().map(|file| file.arch);
+        let default = files.iter().find_map(|file| file.default);
+        let (Some(arch), Some(default)) = (arch, default) else {
+            return Err(ProfileError::Default(name()));
+        };
+        let mut profile = Profile {
+            arch,
+            default,
+            rules: BTreeMap::new(),
+        };
+        for file in files {
+            if file.arch != arch {
+                return Err(ProfileError::Base(name()));
             }
-            if entry.when.len() > MAX_CONDITIONS {
-                let problem = ConditionProblem::TooMany;
-                return Err(ProfileError::Condition {
-                    line: start,
-                    problem,
-                });
-            }
-            let condition = |entry: &Spanned<ConditionEntry>| {
-                entry.get_ref().resolve().map_err(|problem| {
-                    let line = line_of(entry.span().start);
-                    ProfileError::Condition { line, problem }
-                })
-            };
-            let rule = Rule {
-                conditions: entry.when.iter().map(condition).collect::<Result<_, _>>()?,
-                action: entry.action.resolve(),
-                reason: entry.reason,
-            };
-            for name in entry.syscalls.into_inner() {
-                let line = line_of(name.span().start);
-                let name = name.into_inner();
-                let arch = document.arch;
-                let Some(number) = arch.number(&name) else {
-                    return Err(ProfileError::Syscall { line, arch, name });
-                };
-                let earlier = rules.entry(number).or_default();
-                if earlier.iter().any(|earlier| earlier.covers(&rule)) {
-                    return Err(ProfileError::Unreachable { line, name });
+            for (number, needed, rule) in &file.rules {
+                if granted.covers(*needed) {
+                    profile.push(*number, rule.clone());
                 }
-                earlier.push(rule.clone());
             }
         }
-        Ok(Profile {
-            arch: document.arch,
-            default: document.default.resolve(),
-            rules,
-        })
+        Ok(profile)
     }
 }
 
-impl Rule {
-    /// Whether every condition of this rule is also one of the later rule's, so that
-    /// this one matches wherever the later would.
-    fn covers(&self, later: &Rule) -> bool {
-        self.conditions
-            .iter()
-            .all(|condition| later.conditions.contains(condition))
+impl File {
+    /// Reads one file; `name` is named in errors.
+    pub(super) fn read(name: &str, text: &str) -> Result<File, ProfileError> {
+        let syntax = |source| ProfileError::Syntax {
+            file: name.to_owned(),
+            source,
+        };
+        let document: Document = toml::from_str(text).map_err(syntax)?;
+        let mut file = File {
+            name: name.to_owned(),
+            arch: document.arch,
+            base: document.base,
+            default: document.default.map(ActionName::resolve),
+            rules: Vec::new(),
+        };
+        for entry in document.rule {
+            file.add(text, entry)
+                .map_err(|(at, problem)| ProfileError::Rule {
+                    file: name.to_owned(),
+                    line: line(text, at),
+                    problem,
+                })?;
+        }
+        Ok(file)
     }
+
+    /// What it stands on, and for which architecture.
+    pub(super) fn base(&self) -> Option<(Base, Arch)> {
+        self.base.map(|base| (base, self.arch))
+    }
+
+    /// Adds a rule for each of its calls and alternatives; an error tells its offset.
+    fn add(&mut self, text: &str, entry: RuleEntry) -> Result<(), (usize, RuleProblem)> {
+        let start = entry.syscalls.span().start;
+        if entry.syscalls.get_ref().is_empty() {
+            return Err((start, RuleProblem::Empty));
+        }
+        let needed: Granted = entry.grant.into_iter().collect();
+        let alternatives = alternatives(&entry).map_err(|(at, problem)| (at, problem.into()))?;
+        let origin = format!("{}:{}", self.name, line(text, start));
+        for name in entry.syscalls.into_inner() {
+            let at = name.span().start;
+            let name = name.into_inner();
+            let Some(number) = self.arch.number(&name) else {
+                let arch = self.arch;
+                return Err((at, RuleProblem::Syscall { arch, name }));
+            };
+            for conditions in &alternatives {
+                let rule = Rule {
+                    conditions: conditions.clone(),
+                    action: entry.action.resolve(),
+                    reason: entry.reason.clone(),
+                    origin: origin.clone(),
+                };
+                let covers = |(earlier, waits, other): &(u32, Granted, Rule)| {
+                    *earlier == number && needed.covers(*waits) && other.covers(&rule)
+                };
+                if self.rules.iter().any(covers) {
+                    return Err((at, RuleProblem::Unreachable(name)));
+                }
+                self.rules.push((number, needed, rule));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    1 + text[..offset].matches('\n').count()
+}
+
+/// The lists of conditions of which one must hold as a whole.
+fn alternatives(entry: &RuleEntry) -> Result<Vec<Vec<Condition>>, (usize, ConditionProblem)> {
+    let start = entry.syscalls.span().start;
+    if entry.when.len() > MAX_CONDITIONS {
+        return Err((start, ConditionProblem::TooMany));
+    }
+    let mut alternatives = vec![Vec::new()];
+    for condition in &entry.when {
+        let at = condition.span().start;
+        let choices = condition
+            .get_ref()
+            .resolve()
+            .map_err(|problem| (at, problem))?;
+        if alternatives.len() * choices.len() > MAX_ALTERNATIVES {
+            return Err((start, ConditionProblem::TooMany));
+        }
+        alternatives = alternatives
+            .iter()
+            .flat_map(|before: &Vec<Condition>| {
+                let with = |choice: &Condition| before.iter().chain([choice]).copied().collect();
+                choices.iter().map(with).collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    Ok(alternatives)
 }
 
 impl ConditionEntry {
-    fn resolve(&self) -> Result<Condition, ConditionProblem> {
+    /// The conditions of which one must hold.
+    fn resolve(&self) -> Result<Vec<Condition>, ConditionProblem> {
         if self.arg > 5 {
             return Err(ConditionProblem::Argument);
         }
-        let value = self.width.truncate(self.value)?;
+        if self.mask.is_some() != matches!(self.op, Comparison::MaskedEq) {
+            return Err(ConditionProblem::Mask);
+        }
+        let values = match (&self.op, &self.values, self.value) {
+            (Comparison::AnyOf, Some(values), None) if !values.is_empty() => values.clone(),
+            (Comparison::AnyOf, ..) | (_, Some(_), _) | (_, _, None) => {
+                return Err(ConditionProblem::Values);
+            }
+            (_, None, Some(value)) => vec![value],
+        };
+        let mut conditions = Vec::new();
+        for value in values {
+            let value = self.width.truncate(value)?;
+            conditions.extend(
+                self.comparisons(value)?
+                    .into_iter()
+                    .map(|(op, value)| Condition {
+                        arg: self.arg,
+                        width: self.width,
+                        op,
+                        value,
+                    }),
+            );
+        }
+        Ok(conditions)
+    }
+
+    fn comparisons(&self, value: u64) -> Result<Vec<(Op, u64)>, ConditionProblem> {
         let mask = self
             .mask
             .map(|mask| self.width.truncate(mask))
             .transpose()?;
-        let op = match (&self.op, mask) {
-            (Comparison::MaskedEq, Some(mask)) if value & !mask == 0 => Op::MaskedEq(mask),
-            (Comparison::MaskedEq, Some(_)) => return Err(ConditionProblem::OutsideMask),
-            (Comparison::MaskedEq, None) | (_, Some(_)) => return Err(ConditionProblem::Mask),
-            (Comparison::Eq, None) => Op::Eq,
-            (Comparison::Ne, None) => Op::Ne,
-            (Comparison::Lt, None) => Op::Lt,
-            (Comparison::Le, None) => Op::Le,
-            (Comparison::Gt, None) => Op::Gt,
-            (Comparison::Ge, None) => Op::Ge,
-        };
-        Ok(Condition {
-            arg: self.arg,
-            width: self.width,
-            op,
-            value,
+        Ok(match (&self.op, mask) {
+            (Comparison::MaskedEq, Some(mask)) if value & !mask == 0 => {
+                vec![(Op::MaskedEq(mask), value)]
+            }
+            (Comparison::MaskedEq, _) => return Err(ConditionProblem::OutsideMask),
+            (Comparison::Eq | Comparison::AnyOf, _) => vec![(Op::Eq, value)],
+            (Comparison::Ne, _) => vec![(Op::Ne, value)],
+            (Comparison::Lt, _) => vec![(Op::Lt, value)],
+            (Comparison::Le, _) => vec![(Op::Le, value)],
+            (Comparison::Gt, _) => vec![(Op::Gt, value)],
+            (Comparison::Ge, _) => vec![(Op::Ge, value)],
+            (Comparison::Within, _) => vec![(Op::MaskedEq(self.width.all() & !value), 0)],
+            (Comparison::AnyBit, _) => (0..u64::BITS)
+                .map(|bit| value & 1 << bit)
+                .filter(|bit| *bit != 0)
+                .map(|bit| (Op::MaskedEq(bit), bit))
+                .collect(),
         })
     }
 }
 
 impl Width {
+    /// The bits that the kernel reads.
+    fn all(self) -> u64 {
+        match self {
+            Width::Int => u32::MAX.into(),
+            Width::Long => u64::MAX,
+        }
+    }
+
     /// The register's bits for a number as written; negative ones in two's complement.
     fn truncate(self, value: i64) -> Result<u64, ConditionProblem> {
         match self {
@@ -261,86 +398,4 @@ impl ActionName {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::seccomp::Mode;
-
-    fn error_of(rules: &str) -> String {
-        let text = format!("arch = \"x86_64\"\ndefault = \"refuse\"\n{rules}");
-        Profile::parse(&text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn every_builtin_profile_is_read() {
-        for arch in Arch::ALL {
-            assert_eq!(Profile::builtin(Mode::Strict, arch).unwrap().arch(), arch);
-            assert_eq!(Profile::init(arch).unwrap().arch(), arch);
-        }
-    }
-
-    #[test]
-    fn an_unknown_system_call_is_named_with_its_line() {
-        let rule = "[[rule]]\nsyscalls = [\n  \"read\",\n  \"raed\",\n]\naction = \"allow\"\nreason = \"\"";
-        assert_eq!(
-            error_of(rule),
-            "profile line 6: x86_64 has no system call \"raed\""
-        );
-    }
-
-    #[test]
-    fn an_unknown_field_is_named_with_its_line() {
-        let rule = "[[rule]]\nsyscalls = [\"read\"]\naction = \"allow\"\nreason = \"\"\nunless = 1";
-        let error = error_of(rule);
-        assert!(
-            error.contains("line 7") && error.contains("`unless`"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_rule_without_a_reason_is_refused() {
-        let error = error_of("[[rule]]\nsyscalls = [\"read\"]\naction = \"allow\"");
-        assert!(error.contains("`reason`"), "{error}");
-    }
-
-    #[test]
-    fn a_rule_that_an_earlier_one_covers_is_refused() {
-        let rule = "[[rule]]\nsyscalls = [\"read\"]\naction = \"allow\"\nreason = \"\"\n";
-        let error = error_of(&format!("{rule}{rule}"));
-        assert_eq!(
-            error,
-            "profile line 8: an earlier rule for read leaves nothing to this one"
-        );
-    }
-
-    #[test]
-    fn a_condition_that_cannot_be_meant_is_refused() {
-        for (condition, problem) in [
-            (
-                "arg = 6, width = \"int\", op = \"eq\", value = 0",
-                ConditionProblem::Argument,
-            ),
-            (
-                "arg = 0, width = \"int\", op = \"eq\", value = 0x100000000",
-                ConditionProblem::Width,
-            ),
-            (
-                "arg = 0, width = \"int\", op = \"eq\", value = 0, mask = 1",
-                ConditionProblem::Mask,
-            ),
-            (
-                "arg = 0, width = \"int\", op = \"masked-eq\", value = 0",
-                ConditionProblem::Mask,
-            ),
-            (
-                "arg = 0, width = \"int\", op = \"masked-eq\", value = 2, mask = 1",
-                ConditionProblem::OutsideMask,
-            ),
-        ] {
-            let error = error_of(&format!(
-                "[[rule]]\nsyscalls = [\"read\"]\naction = \"allow\"\nreason = \"\"\nwhen = [{{ {condition} }}]"
-            ));
-            assert_eq!(error, format!("profile line 7: {problem}"));
-        }
-    }
-}
+mod tests;

@@ -153,7 +153,7 @@ fn condition(condition: &Condition) -> Result<SeccompCondition, seccompiler::Bac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seccomp::{Data, Mode};
+    use crate::seccomp::{Data, Granted, Mode};
     use proptest::prelude::*;
 
     fn agrees(profile: &Profile, program: &Program, nr: u32, args: [u64; 6]) {
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_foreign_architecture_is_killed() {
-        let program = Profile::builtin(Mode::Strict, Arch::X86_64)
+        let program = Profile::builtin(Mode::Strict, Arch::X86_64, Granted::NONE)
             .unwrap()
             .compile()
             .unwrap();
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn program_and_profile_agree_on_every_number() {
         for arch in Arch::ALL {
-            let profile = Profile::builtin(Mode::Strict, arch).unwrap();
+            let profile = Profile::builtin(Mode::Strict, arch, Granted::NONE).unwrap();
             let program = profile.compile().unwrap();
             for nr in (0..1024).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
                 agrees(&profile, &program, nr, [0; 6]);
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn program_and_profile_agree_around_every_value_of_a_condition() {
         for arch in Arch::ALL {
-            let profile = Profile::builtin(Mode::Strict, arch).unwrap();
+            let profile = Profile::builtin(Mode::Strict, arch, Granted::NONE).unwrap();
             let program = profile.compile().unwrap();
             for (nr, rules) in &profile.rules {
                 for condition in rules.iter().flat_map(|rule| &rule.conditions) {
@@ -255,7 +255,7 @@ mod tests {
             let actions = [Action::Allow, Action::Kill, Action::Errno(Errno::EINVAL)];
             let rules = rules.into_iter().zip(actions.into_iter().cycle());
             let rules: Vec<Rule> = rules
-                .map(|(conditions, action)| Rule { conditions, action, reason: String::new() })
+                .map(|(conditions, action)| Rule { conditions, action, reason: String::new(), origin: String::new() })
                 .collect();
             let profile = Profile {
                 arch: Arch::X86_64,

@@ -12,24 +12,29 @@
 //! [never-list]: never_list_violations
 
 mod arch;
+mod builtin;
 mod describe;
 mod document;
 mod filter;
+mod mode;
 mod never;
 mod notify;
 mod profile;
 mod program;
 mod reach;
+#[cfg(test)]
+mod rule_tests;
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 pub use arch::Arch;
-pub use document::{ConditionProblem, ProfileError};
+pub use document::{ConditionProblem, ProfileError, RuleProblem};
 pub use filter::CompileError;
+pub use mode::{Grant, Granted, Mode};
 pub use never::never_list_violations;
 pub use notify::{Listener, Notification, Phase, Verdict};
-pub use profile::{Action, Condition, Mode, Op, Profile, Rule, Width};
+pub use profile::{Action, Condition, Op, Profile, Rule, Width};
 pub use program::{Data, Instruction, MAX_INSTRUCTIONS, Outcome, Program, ProgramError};
 
 impl Program {

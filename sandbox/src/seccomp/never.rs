@@ -50,6 +50,11 @@ const CALLS: &[&str] = &[
 /// `value` in the bits of `mask`.
 const CASES: &[Case] = &[
     Case::exactly("prctl(PR_SET_SECCOMP)", "prctl", 0, 22),
+    Case::exactly("prctl(PR_SET_DUMPABLE)", "prctl", 0, 4),
+    Case::exactly("prctl(PR_SET_PTRACER)", "prctl", 0, 0x5961_6d61),
+    Case::exactly("socket(AF_NETLINK)", "socket", 0, 16),
+    Case::exactly("socket(AF_ALG)", "socket", 0, 38),
+    Case::exactly("socket(AF_VSOCK)", "socket", 0, 40),
     Case::exactly("ioctl(TIOCSTI)", "ioctl", 1, 0x5412),
     Case::exactly("ioctl(TIOCLINUX)", "ioctl", 1, 0x541c),
     Case::masked("ioctl(SECCOMP_IOCTL_NOTIF_*)", "ioctl", 1, 0xff00, 0x2100),
@@ -136,25 +141,28 @@ pub fn never_list_violations(program: &Program) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seccomp::{Mode, Profile};
+    use crate::seccomp::{Grant, Granted, Mode, Profile};
 
     fn profile(rules: &str) -> Program {
         let text = format!("arch = \"x86_64\"\ndefault = \"refuse\"\n{rules}");
-        Profile::parse(&text).unwrap().compile().unwrap()
+        Profile::parse("test.toml", &text, Granted::NONE)
+            .unwrap()
+            .compile()
+            .unwrap()
     }
 
     #[test]
-    fn strict_keeps_the_never_list() {
-        for arch in Arch::ALL {
-            let program = Profile::builtin(Mode::Strict, arch)
-                .unwrap()
-                .compile()
-                .unwrap();
-            assert_eq!(
-                never_list_violations(&program),
-                Vec::<&str>::new(),
-                "{arch}"
-            );
+    fn every_mode_keeps_the_never_list_whatever_is_granted() {
+        let all = Grant::ALL.into_iter().collect();
+        for (arch, mode) in Arch::ALL
+            .into_iter()
+            .flat_map(|a| Mode::ALL.map(|m| (a, m)))
+        {
+            for granted in [Granted::NONE, all] {
+                let profile = Profile::builtin(mode, arch, granted).unwrap();
+                let found = never_list_violations(&profile.compile().unwrap());
+                assert_eq!(found, Vec::<&str>::new(), "{mode}, {arch}");
+            }
         }
     }
 
@@ -170,7 +178,14 @@ mod tests {
     #[test]
     fn an_allowed_case_is_found() {
         for (call, found) in [
-            ("prctl", vec!["prctl(PR_SET_SECCOMP)"]),
+            (
+                "prctl",
+                vec![
+                    "prctl(PR_SET_SECCOMP)",
+                    "prctl(PR_SET_DUMPABLE)",
+                    "prctl(PR_SET_PTRACER)",
+                ],
+            ),
             ("personality", vec!["personality"]),
             ("getpid", vec![]),
         ] {

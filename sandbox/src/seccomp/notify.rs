@@ -210,10 +210,10 @@ fn present(result: io::Result<()>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seccomp::Mode;
+    use crate::seccomp::{Granted, Mode};
 
     fn judge(call: &str, args: [u64; 6], arch: Arch, phase: Phase) -> Verdict {
-        let profile = Profile::builtin(Mode::Strict, Arch::X86_64).unwrap();
+        let profile = Profile::builtin(Mode::Strict, Arch::X86_64, Granted::NONE).unwrap();
         let nr = Arch::X86_64.number(call).unwrap();
         let call = Notification {
             id: 1,

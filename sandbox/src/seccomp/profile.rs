@@ -3,18 +3,9 @@
 use std::collections::BTreeMap;
 
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::arch::Arch;
-use super::document::ProfileError;
-
-/// The profiles that a policy can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The serve loop, memory and threads.
-    Strict,
-}
 
 /// Which system calls one process may make, and what the others get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +25,8 @@ pub struct Rule {
     pub action: Action,
     /// Why the rule stands in the profile.
     pub reason: String,
+    /// Where it stands: file and line, or field.
+    pub origin: String,
 }
 
 /// What happens to a call.
@@ -94,26 +87,12 @@ pub enum Op {
 }
 
 impl Profile {
-    /// The profile of a mode.
-    ///
-    /// # Errors
-    /// What is wrong with the file, which the tests of this crate rule out.
-    pub fn builtin(mode: Mode, arch: Arch) -> Result<Profile, ProfileError> {
-        Profile::parse(match (mode, arch) {
-            (Mode::Strict, Arch::X86_64) => include_str!("../../profiles/strict.x86_64.toml"),
-            (Mode::Strict, Arch::Aarch64) => include_str!("../../profiles/strict.aarch64.toml"),
-        })
-    }
-
-    /// The profile of init, pid 1 of a worker's namespaces.
-    ///
-    /// # Errors
-    /// As [`Profile::builtin`].
-    pub fn init(arch: Arch) -> Result<Profile, ProfileError> {
-        Profile::parse(match arch {
-            Arch::X86_64 => include_str!("../../profiles/init.x86_64.toml"),
-            Arch::Aarch64 => include_str!("../../profiles/init.aarch64.toml"),
-        })
+    /// Puts a rule behind those of its call, unless one of them leaves nothing to it.
+    pub(super) fn push(&mut self, number: u32, rule: Rule) {
+        let rules = self.rules.entry(number).or_default();
+        if !rules.iter().any(|earlier| earlier.covers(&rule)) {
+            rules.push(rule);
+        }
     }
 
     /// The architecture that the profile is for.
@@ -140,10 +119,31 @@ impl Profile {
             .iter()
             .find(|rule| rule.matches(args))
     }
+
+    /// Every rule with its system call's number, in the order in which they decide.
+    pub fn rules(&self) -> impl Iterator<Item = (u32, &Rule)> {
+        self.rules
+            .iter()
+            .flat_map(|(number, rules)| rules.iter().map(|rule| (*number, rule)))
+    }
+
+    /// What happens to a call that no rule names.
+    #[must_use]
+    pub fn default_action(&self) -> Action {
+        self.default
+    }
 }
 
 impl Rule {
-    fn matches(&self, args: &[u64; 6]) -> bool {
+    /// Whether every condition of this rule is also one of the later rule's, so that
+    /// this one matches wherever the later would.
+    pub(super) fn covers(&self, later: &Rule) -> bool {
+        self.conditions
+            .iter()
+            .all(|condition| later.conditions.contains(condition))
+    }
+
+    pub(super) fn matches(&self, args: &[u64; 6]) -> bool {
         self.conditions
             .iter()
             .all(|condition| condition.holds(args))
@@ -151,7 +151,7 @@ impl Rule {
 }
 
 impl Condition {
-    fn holds(&self, args: &[u64; 6]) -> bool {
+    pub(super) fn holds(&self, args: &[u64; 6]) -> bool {
         let register = args[usize::from(self.arg)];
         let argument = match self.width {
             Width::Int => register & u64::from(u32::MAX),
@@ -172,11 +172,12 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seccomp::{Granted, Mode};
 
     const NO_ARGS: [u64; 6] = [0; 6];
 
     fn strict(call: &str, args: [u64; 6]) -> Action {
-        let profile = Profile::builtin(Mode::Strict, Arch::X86_64).unwrap();
+        let profile = Profile::builtin(Mode::Strict, Arch::X86_64, Granted::NONE).unwrap();
         profile.action(Arch::X86_64.number(call).unwrap(), &args)
     }
 
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_unknown_number_is_enosys() {
-        let profile = Profile::builtin(Mode::Strict, Arch::X86_64).unwrap();
+        let profile = Profile::builtin(Mode::Strict, Arch::X86_64, Granted::NONE).unwrap();
         for number in [9999, 400, u32::MAX, 0x4000_0000] {
             assert_eq!(
                 profile.action(number, &NO_ARGS),

@@ -3,12 +3,20 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use sandbox::seccomp::{Arch, Data, Instruction, Mode, Outcome, Profile, Program};
+use sandbox::seccomp::{
+    Arch, Data, Grant, Granted, Instruction, Mode, Outcome, Profile, Program, Rule,
+};
 
 /// Names the deed, and says that this is the child.
 pub(crate) const VARIABLE: &str = "CORDON_TEST_SECCOMP_DEED";
 
-/// Calls that the deed `compare` makes.
+/// A deed of this prefix compares kernel and interpreter under the profile that it names:
+/// `compare basic`, `compare basic granted`.
+pub(crate) const COMPARE: &str = "compare ";
+/// Ends the name of a profile with all that can be granted.
+pub(crate) const GRANTED: &str = " granted";
+
+/// Calls that such a deed makes.
 pub(crate) const COMPARED: i64 = 20_000;
 
 /// Where a worker has its socket.
@@ -21,9 +29,11 @@ pub(crate) fn main(deed: &str) -> ! {
     assert_eq!(placed, IPC);
     rustix::thread::set_no_new_privs(true).unwrap();
     match deed {
-        "compare" => compare(),
         "init" => init(),
-        _ => supervised(deed),
+        _ => match deed.strip_prefix(COMPARE) {
+            Some(profile) => compare(profile),
+            None => supervised(deed),
+        },
     }
     // SAFETY: _exit takes no pointers and doesn't return; exit handlers are skipped on purpose.
     unsafe { libc::_exit(0) }
@@ -32,7 +42,7 @@ pub(crate) fn main(deed: &str) -> ! {
 fn supervised(deed: &str) {
     // Opened before the filter is there, for the deed that maps code.
     let file = std::fs::File::open("/proc/self/exe").unwrap();
-    let program = Profile::builtin(Mode::Strict, Arch::NATIVE)
+    let program = Profile::builtin(Mode::Strict, Arch::NATIVE, Granted::NONE)
         .unwrap()
         .compile()
         .unwrap();
@@ -155,14 +165,20 @@ fn init() {
     report(raw(libc::SYS_openat, [0; 6]));
 }
 
-/// Makes random calls under the strict program with every outcome turned into an errno of
-/// its own, and compares each with the interpreter.
-fn compare() {
+/// Makes random calls under a program with every outcome turned into an errno of its own,
+/// and compares each with the interpreter.
+fn compare(profile: &str) {
     hand_over(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
-    let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).unwrap();
+    let (mode, granted) = match profile.strip_suffix(GRANTED) {
+        Some(mode) => (mode, Grant::ALL.into_iter().collect()),
+        None => (profile, Granted::NONE),
+    };
+    let mode = Mode::ALL.into_iter().find(|known| known.name() == mode);
+    let profile = Profile::builtin(mode.unwrap(), Arch::NATIVE, granted).unwrap();
     let program = profile.compile().unwrap();
+    // Nothing is allocated from here on: the kernel refuses all of it.
+    let mut random = Random::new(&profile);
     observable(&program).install().unwrap();
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut differing = 0;
     for _ in 0..COMPARED {
         let (nr, args) = random.call();
@@ -219,37 +235,43 @@ fn observable(program: &Program) -> Program {
 }
 
 /// xorshift64*: the same calls on every run.
-struct Random(u64);
+struct Random {
+    state: u64,
+    /// Calls whose arguments matter.
+    conditional: Vec<u32>,
+    /// What arguments are compared with.
+    compared: Vec<u64>,
+}
 
 impl Random {
+    fn new(profile: &Profile) -> Random {
+        let conditional = |(_, rule): &(u32, &Rule)| !rule.conditions.is_empty();
+        let conditions = profile.rules().flat_map(|(_, rule)| &rule.conditions);
+        Random {
+            state: 0x9e37_79b9_7f4a_7c15,
+            conditional: profile
+                .rules()
+                .filter(conditional)
+                .map(|(nr, _)| nr)
+                .collect(),
+            compared: conditions.map(|condition| condition.value).collect(),
+        }
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
     fn call(&mut self) -> (u32, [i64; 6]) {
-        // Half of the calls go to those whose arguments matter.
-        const CONDITIONAL: [i64; 12] = [
-            libc::SYS_mmap,
-            libc::SYS_mprotect,
-            libc::SYS_madvise,
-            libc::SYS_clone,
-            libc::SYS_futex,
-            libc::SYS_prctl,
-            libc::SYS_ioctl,
-            libc::SYS_sendto,
-            libc::SYS_recvfrom,
-            libc::SYS_prlimit64,
-            libc::SYS_tgkill,
-            libc::SYS_openat,
-        ];
         let nr = loop {
-            let nr = match self.next() % 8 {
+            let random = self.next();
+            let nr = match random % 8 {
                 0 => self.next() as u32 >> 1,
-                1..4 => (self.next() % 512) as u32,
-                _ => CONDITIONAL[self.next() as usize % CONDITIONAL.len()] as u32,
+                1..4 => (random / 8 % 512) as u32,
+                _ => self.conditional[random as usize / 8 % self.conditional.len()],
             };
             if !LEFT_OUT.contains(&nr) {
                 break nr;
@@ -259,10 +281,11 @@ impl Random {
     }
 
     fn argument(&mut self) -> i64 {
-        const NEAR: [u64; 12] = [0, 1, 3, 4, 6, 12, 0x22, 22, 25, 0x1000, 0x5401, 0x3d_0f00];
-        let value = match self.next() % 4 {
+        let random = self.next();
+        let value = match random % 6 {
             0 => self.next(),
-            _ => NEAR[self.next() as usize % NEAR.len()],
+            1 => random / 6 % 32,
+            _ => self.compared[random as usize / 6 % self.compared.len()],
         };
         let high = if self.next().is_multiple_of(4) {
             self.next() << 32

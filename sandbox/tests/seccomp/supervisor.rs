@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
-use sandbox::seccomp::{Arch, Listener, Mode, Phase, Profile, Verdict};
+use sandbox::seccomp::{Arch, Granted, Listener, Mode, Phase, Profile, Verdict};
 
 use crate::child;
 
@@ -24,7 +24,7 @@ pub(crate) struct Run {
 pub(crate) fn run(deed: &str, phase: Phase) -> Run {
     let (mut child, mut socket) = start(deed);
     let listener = Listener::new(fetch_fd(&child, &mut socket)).unwrap();
-    let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).unwrap();
+    let profile = Profile::builtin(Mode::Strict, Arch::NATIVE, Granted::NONE).unwrap();
     let mut calls = Vec::new();
     while wait(&listener) {
         let call = match listener.receive() {

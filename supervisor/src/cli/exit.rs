@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cordon_supervisor::ending::Ending;
+use cordon_supervisor::filters::FilterError;
 use cordon_supervisor::launcher::LauncherError;
 use cordon_supervisor::package::PackageError;
 use cordon_supervisor::supervisor::StartError;
@@ -80,7 +81,12 @@ impl From<LoadError> for Failure {
 pub(crate) fn of_load(error: &LoadError) -> Code {
     match error {
         LoadError::Package(error) => of_package(error),
-        LoadError::Refused(_) | LoadError::Taken { .. } => Code::Denied,
+        LoadError::Refused(_)
+        | LoadError::Taken { .. }
+        | LoadError::Filter {
+            source: FilterError::TooNarrow { .. },
+            ..
+        } => Code::Denied,
         LoadError::Unmounted { .. } => Code::Unmounted,
         LoadError::Unknown(_) => Code::NotFound,
         LoadError::Launch { source, .. } => match source {
@@ -99,6 +105,7 @@ pub(crate) fn of_load(error: &LoadError) -> Code {
             | LaunchError::Handshake(_) => Code::NoSandbox,
         },
         LoadError::State { .. }
+        | LoadError::Filter { .. }
         | LoadError::NoUid(_)
         | LoadError::Fds { .. }
         | LoadError::Stopped => Code::Error,

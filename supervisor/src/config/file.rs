@@ -7,6 +7,7 @@ use sandbox::report::{Control, Demands};
 use serde::{Deserialize, Deserializer, de};
 
 use super::grants::GrantSettings;
+use super::seccomp::SeccompSettings;
 use super::{PolicyRules, RuleError, ViolationRules};
 use crate::limits::LimitSettings;
 use crate::manifest::{AbsolutePath, PluginId};
@@ -20,6 +21,7 @@ pub(super) struct Document {
     pub(super) limits: LimitSettings,
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
+    pub(super) seccomp: SeccompSettings,
     pub(super) confinement: ConfinementSettings,
     pub(super) monitor: Monitor,
     pub(super) load: Load,
@@ -34,6 +36,7 @@ pub(super) struct PluginSettings {
     pub(super) limits: LimitSettings,
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
+    pub(super) seccomp: SeccompSettings,
     pub(super) confinement: ConfinementSettings,
 }
 
@@ -115,6 +118,7 @@ impl Document {
             limits: self.limits.clone(),
             grants: self.grants.clone(),
             violations: self.violations.clone(),
+            seccomp: self.seccomp.clone(),
             confinement: self.confinement.clone(),
         }
     }
@@ -126,6 +130,7 @@ impl PluginSettings {
         Ok(PolicyRules {
             limits: base.limits.with(&self.limits)?,
             grants: self.grants.applied_to(&base.grants)?,
+            seccomp: self.seccomp.applied_to(&base.seccomp),
             violations: ViolationRules {
                 threshold: self
                     .violations

@@ -11,6 +11,8 @@
 //! threshold = 10
 //! auto_unmount = true
 //! log_violations = true
+//! [seccomp]
+//! mode = "basic"                   # else the narrowest that the grants need
 //! [confinement]
 //! require = ["core-scheduling"]    # demanded even where the host doesn't offer it
 //! allow_degraded = ["cgroup"]      # may be degraded or absent, and is reported so
@@ -21,12 +23,13 @@
 //! [call]
 //! deadline = "30s"
 //! grace = "250ms"
-//! [plugin.greet]                   # limits, grants, violations, confinement: for one plugin
+//! [plugin.greet]                   # limits, grants, violations, seccomp, confinement: for one
 //! limits = { threads = 8 }
 //! ```
 
 mod file;
 mod grants;
+mod seccomp;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -38,6 +41,7 @@ use thiserror::Error;
 
 use file::{Call, Document, Load, Monitor, PluginSettings};
 pub use grants::{FileRule, FileRuleError, GrantError, Grantable, Network};
+pub use seccomp::Seccomp;
 
 use crate::document::{self, DocumentError};
 use crate::limits::{Limit, LimitSettings, Limits, TiersCrossed};
@@ -74,6 +78,8 @@ pub struct PolicyRules {
     pub grants: Grantable,
     /// What follows from violations.
     pub violations: ViolationRules,
+    /// Which system call filter it gets.
+    pub seccomp: Seccomp,
     /// What its worker's confinement report must show.
     pub demands: Demands,
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use sandbox::ceiling::{Ceiling, MostGranted};
 use sandbox::cgroup::Place;
 use sandbox::report::Control;
-use sandbox::seccomp::{Arch, BuiltinError, Mode, Profile, init_program};
+use sandbox::seccomp::{BuiltinError, init_program};
 use sandbox::support::foreseen;
 use tokio::sync::{oneshot, watch};
 
@@ -16,6 +16,7 @@ use super::{Shared, Supervisor, fds, sonames};
 use crate::config::{Grantable, Network, Policy};
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
 use crate::files::allowed;
+use crate::filters::Filters;
 use crate::launcher::{Launcher, LauncherError};
 use crate::manifest::{Nice, Realtime};
 use crate::paths::{PathError, runtime_folder};
@@ -62,7 +63,7 @@ pub enum StartError {
     /// Ids for workers.
     #[error(transparent)]
     Uids(#[from] UidError),
-    /// The built-in profiles.
+    /// The built-in profile of init.
     #[error(transparent)]
     Profile(#[from] BuiltinError),
     /// The launcher.
@@ -169,8 +170,6 @@ impl Builder {
         let dynamic = Dynamic::of_program(&program.path, program.bytes.as_slice())?;
         let closure = Closure::resolve(&program.path, &dynamic, &dirs)?;
         let base: Vec<_> = closure.into_iter().collect();
-        let profile = Profile::builtin(Mode::Strict, Arch::NATIVE).map_err(BuiltinError::from)?;
-        let filter = profile.compile().map_err(BuiltinError::from)?;
         let uids = match rustix::process::geteuid().is_root() {
             true => Some(Uids::lock(&runtime_folder()?)?),
             false => None,
@@ -195,8 +194,7 @@ impl Builder {
             dirs,
             base: names,
             foreseen: foreseen(),
-            profile: Arc::new(profile),
-            filter,
+            filters: Filters::default(),
             uids: Mutex::new(uids),
             plugins: Mutex::default(),
             images: Mutex::default(),

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use sandbox::cgroup::CpuMax;
 use sandbox::plan::Plan;
 use sandbox::policy::{self, Tmpfs};
-use sandbox::seccomp::Mode;
+use sandbox::seccomp::{Granted, Mode};
 use sandbox::weaken::weakened;
 
 use super::lease::Lease;
@@ -17,6 +17,7 @@ use super::{Entry, Shared, Supervisor, TooFewFds, fds};
 use crate::config::Network;
 use crate::ending::Ending;
 use crate::files::located;
+use crate::filters::{Filter, FilterError, FilterMode};
 use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
 use crate::manifest::{Nice, PluginId, Realtime};
@@ -38,6 +39,14 @@ pub enum LoadError {
     /// It asks for more than policy allows.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// No filter can be had for its grants.
+    #[error("plugin {plugin}: {source}")]
+    Filter {
+        /// Which plugin.
+        plugin: PluginId,
+        /// Why.
+        source: FilterError,
+    },
     /// It was unmounted for its violations.
     #[error("plugin {plugin} is unmounted: {reason}; an operator must enable it first")]
     Unmounted {
@@ -247,8 +256,9 @@ impl Shared {
             let located = located.map_err(|_| LoadError::Stopped)?;
             policy.files = located.map_err(|error| failed(error.into()))?;
         }
+        let filter = self.filter(id, &policy)?;
         let (file, preload) = package.paths();
-        let mut plan = Plan::resolve(&policy, name, lease.ids, key, self.filter.clone());
+        let mut plan = Plan::resolve(&policy, name, lease.ids, key, filter.program.clone());
         if self.launcher.without_cgroup().is_some() {
             plan = plan.without_cgroup();
         }
@@ -256,18 +266,31 @@ impl Shared {
             plugin: Arc::clone(plugin),
             launcher: self.launcher.clone(),
             plan,
-            profile: Arc::clone(&self.profile),
+            filter,
             times: Times {
                 load: self.policy.load_deadline.as_duration(),
                 grace: self.policy.call_grace.as_duration(),
             },
             demands,
-            mode: policy.mode,
             file,
             preload,
         };
         let worker = launch(request).await.map_err(failed)?;
         Ok((worker, lease))
+    }
+
+    /// The filter that policy sets for a plugin of these grants.
+    fn filter(&self, id: &PluginId, policy: &policy::Policy) -> Result<Arc<Filter>, LoadError> {
+        let set = &self.policy.rules(id).seccomp;
+        let filter = self.filters.of(set, Granted::of(policy));
+        let filter = filter.map_err(|source| LoadError::Filter {
+            plugin: id.clone(),
+            source,
+        })?;
+        if filter.mode == FilterMode::BuiltIn(Mode::Permissive) {
+            tracing::warn!("plugin {id} runs in seccomp mode permissive, which is for development");
+        }
+        Ok(filter)
     }
 
     /// This package is the plugin's now; the image of another one before it has no use.
@@ -378,7 +401,6 @@ pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
             .iter()
             .filter_map(granted)
             .collect::<BTreeMap<_, _>>(),
-        mode: Mode::Strict,
         files: grants.files.clone(),
         net: match grants.net {
             Network::Isolated => policy::Net::Isolated,

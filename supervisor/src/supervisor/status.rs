@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbox::report::{Finding, Report};
-use sandbox::seccomp::Mode;
 use serde::Serialize;
 
 use super::Entry;
+use crate::filters::FilterMode;
 use crate::lifecycle::State;
 use crate::manifest::PluginId;
 use crate::output::Line;
@@ -56,7 +56,7 @@ pub struct PluginStatus {
     pub report: Option<Report>,
     /// The mode of its worker's seccomp filter.
     #[serde(skip)]
-    pub mode: Option<Mode>,
+    pub mode: Option<FilterMode>,
     /// What of its worker's confinement policy does without, by the operator's explicit word:
     /// controls that are degraded or absent and would else refuse the load.
     pub conceded: Vec<Finding>,

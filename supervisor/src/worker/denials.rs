@@ -39,7 +39,7 @@ pub(super) async fn answer(worker: Arc<Worker>, listener: Listener, ready: Async
 impl Worker {
     fn decide(&self, listener: &Listener, call: &Notification) {
         let phase = self.phase();
-        let verdict = self.profile.judge(call, phase);
+        let verdict = self.filter.profile.judge(call, phase);
         let name = || {
             call.name()
                 .map_or_else(|| format!("number {}", call.nr), str::to_owned)

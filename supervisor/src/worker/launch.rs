@@ -14,7 +14,7 @@ use sandbox::launch::Group;
 use sandbox::mounts::Planned;
 use sandbox::plan::{Bounds, Plan};
 use sandbox::report::{Control, Demands, Enforcement, Report, Unmet};
-use sandbox::seccomp::{Listener, Mode, Profile};
+use sandbox::seccomp::Listener;
 use sandbox::steps::now;
 use sandbox::sys::readiness::register;
 use sandbox::sys::socket;
@@ -29,6 +29,7 @@ use super::launch_error::{LaunchError, setup};
 use super::serve::{Io, serve};
 use super::{Timeline, Times, Worker, denials, limits};
 use crate::ending::Ending;
+use crate::filters::{Filter, FilterMode};
 use crate::launcher::{Launched, Launcher, inode};
 use crate::mux::{Mux, WorkerDecoder};
 use crate::output::Source;
@@ -43,12 +44,10 @@ pub(crate) struct Request {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) launcher: Launcher,
     pub(crate) plan: Plan,
-    pub(crate) profile: Arc<Profile>,
+    pub(crate) filter: Arc<Filter>,
     pub(crate) times: Times,
     /// What the worker's report must show.
     pub(crate) demands: Demands,
-    /// The mode of `profile`.
-    pub(crate) mode: Mode,
     /// Path of the plugin in the worker's root.
     pub(crate) file: String,
     /// Paths of its libraries, dependencies first.
@@ -212,6 +211,7 @@ async fn confined(
         without_cgroup,
     )?;
     add_passed_fds(&mut report, channels.fds_refused);
+    add_mode(&mut report, request.filter.mode);
     demand(&report, &request.demands)?;
     timeline.attested = now();
     let tasks = Tasks {
@@ -241,7 +241,7 @@ async fn confined(
         init: launched.init,
         pid,
         probe,
-        profile: request.profile,
+        filter: request.filter,
         serving: AtomicBool::new(false),
         mux: Mutex::new(Mux::default()),
         cpu: Mutex::default(),
@@ -251,7 +251,6 @@ async fn confined(
         ended: watch::Sender::new(None),
         times: request.times,
         demands: request.demands,
-        mode: request.mode,
         report,
         stages: launched.stages,
         timeline: OnceLock::new(),
@@ -369,6 +368,15 @@ fn add_bounds(
         }
     }
     Ok(())
+}
+
+/// Which program the filter runs can't be read back: it was checked in the launcher, and
+/// installed while the worker was trusted.
+fn add_mode(report: &mut Report, mode: FilterMode) {
+    if let Some(found) = report.finding(Control::Seccomp).cloned() {
+        let value = format!("{mode}; {}", found.value);
+        report.add(found.control, found.enforcement, found.offered, value);
+    }
 }
 
 fn add_passed_fds(report: &mut Report, refused: bool) {

@@ -28,10 +28,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::cgroup::Probe;
 use sandbox::launch::Stage;
 use sandbox::report::{Demands, Finding, Report};
-use sandbox::seccomp::{Mode, Phase, Profile};
+use sandbox::seccomp::Phase;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::ending::Ending;
+use crate::filters::{Filter, FilterMode};
 use crate::launcher::Launcher;
 use crate::mux::{Mux, OpenError, Reply, Unanswered};
 use crate::plugin::Plugin;
@@ -58,7 +59,7 @@ pub struct Worker {
     pid: u32,
     /// Nothing where it has no cgroup.
     probe: Option<Probe>,
-    profile: Arc<Profile>,
+    filter: Arc<Filter>,
     serving: AtomicBool,
     mux: Mutex<Mux>,
     cpu: Mutex<limits::CpuMeter>,
@@ -68,7 +69,6 @@ pub struct Worker {
     ended: watch::Sender<Option<Ending>>,
     times: Times,
     demands: Demands,
-    mode: Mode,
     report: Report,
     stages: Vec<Stage>,
     timeline: OnceLock<Timeline>,
@@ -157,10 +157,10 @@ impl Worker {
         &self.report
     }
 
-    /// The mode of its seccomp filter.
+    /// What its seccomp filter was made of.
     #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.mode
+    pub fn mode(&self) -> FilterMode {
+        self.filter.mode
     }
 
     /// What of its confinement policy does without, by the operator's explicit word.
