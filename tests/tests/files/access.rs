@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use cordon_tests::setting::{is_root, skip};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
-use crate::scene::{Scene, is_owned, own, root};
+use crate::scene::{Scene, is_owned, own};
 
 #[test]
 fn read_path_is_readable_and_nothing_of_it_changes() {
@@ -73,7 +74,7 @@ fn files_of_others_stay_theirs() {
     ]"#;
     let mut scene = Scene::new(requires, grants);
     let mut public = "/public";
-    if root() {
+    if is_root() {
         // Whose files these are is whose the worker becomes; so the others' are within.
         scene = Scene::new(requires, &grants.replace("/etc/passwd", "BASE/in/f"));
         public = "/folder/public";
@@ -182,9 +183,8 @@ fn nothing_moves_or_is_linked_from_one_grant_to_another() {
 
 #[test]
 fn device_in_a_granted_folder_opens_nothing() {
-    if !root() {
-        // Who can't make one can't grant one either, but those in /dev.
-        return;
+    if !is_root() {
+        return skip("device nodes", "only root can make one");
     }
     let scene = Scene::standard();
     for folder in ["in", "out"] {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cordon_tests::command::{Cordon, Invocation};
 use cordon_tests::plugins::fixture;
+use cordon_tests::setting::is_root;
 use tempfile::TempDir;
 
 /// An owner who has nothing else on this host.
@@ -26,6 +27,10 @@ pub(crate) struct Scene {
     folder: TempDir,
     plugin: PathBuf,
     policy: PathBuf,
+    /// Controls left out.
+    without: &'static [&'static str],
+    /// Shell commands that `cordon` runs after, in a mount namespace of its own.
+    mounting: Option<String>,
 }
 
 impl Scene {
@@ -58,7 +63,23 @@ impl Scene {
             plugin,
             policy,
             folder,
+            without: &["seccomp"],
+            mounting: None,
         }
+    }
+
+    /// With these controls left out instead of seccomp.
+    pub(crate) fn without(mut self, controls: &'static [&'static str]) -> Scene {
+        self.without = controls;
+        self
+    }
+
+    /// With this done first, in a mount namespace whose mounts are shared with further ones, as
+    /// systemd has them. `BASE` is where the folders are.
+    pub(crate) fn after(mut self, mounting: &str) -> Scene {
+        let base = self.folder.path().to_str().unwrap();
+        self.mounting = Some(mounting.replace("BASE", base));
+        self
     }
 
     /// A path of the host.
@@ -91,28 +112,36 @@ impl Scene {
     }
 
     fn run(&self, calls: &[(&str, &str)]) -> Invocation {
-        let run = Cordon::without(["seccomp"]).run(&self.plugin);
+        let cordon = match self.without {
+            [] => Cordon::normal(),
+            controls => Cordon::without(controls.iter().copied()),
+        };
+        let run = cordon.run(&self.plugin);
         let run = run.options(&["--policy", self.policy.to_str().unwrap()]);
         let call = |run: Invocation, (method, data): &(&str, &str)| run.call(method, data);
-        calls.iter().fold(run, call)
+        let run = calls.iter().fold(run, call);
+        match &self.mounting {
+            None => run,
+            Some(mounting) => {
+                // With whatever the report adds to the command line at its end.
+                let script = format!("{mounting} && exec \"$@\"");
+                let shell = ["-m", "--propagation=shared", "sh", "-c", &script, "sh"];
+                run.through("unshare", &shell)
+            }
+        }
     }
-}
-
-/// Whether this is root, who can give files away and make devices.
-pub(crate) fn root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 /// Gives a file of the host to whom the folders belong: a stranger, if only root can.
 pub(crate) fn own(path: &Path) {
-    if root() {
+    if is_root() {
         chown(path, Some(STRANGER.0), Some(STRANGER.1)).unwrap();
     }
 }
 
 /// Whether a file of the host is theirs on disk.
 pub(crate) fn is_owned(path: &Path) -> bool {
-    let owner = match root() {
+    let owner = match is_root() {
         true => STRANGER,
         false => (
             rustix::process::geteuid().as_raw(),
