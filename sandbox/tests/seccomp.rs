@@ -140,12 +140,18 @@ fn what_is_answered_by_the_kernel_is_no_denial() {
 #[test]
 fn a_dangerous_call_is_answered_by_the_kill_after_its_record() {
     for (deed, text) in [
-        ("filter", "seccomp(1, 0x0, NULL)"),
-        ("filter-by-prctl", "prctl(22, 0x2, 0x0, 0x0, 0x0)"),
-        ("ptrace", "ptrace(16, 1, NULL, NULL)"),
-        ("unshare", "unshare(0x10000000)"),
+        ("filter", "seccomp(SECCOMP_SET_MODE_FILTER, 0x0, NULL)"),
+        (
+            "filter-by-prctl",
+            "prctl(PR_SET_SECCOMP, 0x2, 0x0, 0x0, 0x0)",
+        ),
+        ("ptrace", "ptrace(PTRACE_ATTACH, 1, NULL, NULL)"),
+        ("unshare", "unshare(CLONE_NEWUSER)"),
         ("io-uring", "io_uring_setup("),
-        ("answer-notifications", "ioctl(0, 0xc0502100, 0x0)"),
+        (
+            "answer-notifications",
+            "ioctl(0, SECCOMP_IOCTL_NOTIF_RECV, 0x0)",
+        ),
     ] {
         let run = run(deed, Phase::Loading);
         let (record, verdict) = run.calls.last().unwrap();

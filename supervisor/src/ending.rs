@@ -42,6 +42,11 @@ pub enum Ending {
         /// Name or number of the call.
         syscall: String,
     },
+    /// It made more denied system calls in a minute than its hard limit.
+    DenialFlood {
+        /// How many.
+        used: u64,
+    },
     /// It sent what no honest worker sends.
     Protocol {
         /// What was wrong.
@@ -96,6 +101,12 @@ impl fmt::Display for Ending {
                 )
             }
             Ending::Denied { syscall } => write!(f, "it was killed: it tried {syscall}"),
+            Ending::DenialFlood { used } => {
+                write!(
+                    f,
+                    "it was killed: {used} denied system calls within a minute"
+                )
+            }
             Ending::Protocol { what } => write!(f, "it was killed: protocol violation, {what}"),
             Ending::Panicked => f.write_str("it was killed: a panic poisoned its instance"),
             Ending::Unmounted => f.write_str("it was unmounted for its violations"),

@@ -127,6 +127,8 @@ pub struct Budget {
 /// What a charge means.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Charge {
+    /// What was taken in this minute, this charge included.
+    pub used: u64,
     /// Whether it is still below the hard limit.
     pub allowed: bool,
     /// The tier that it passes for the first time in this minute, and the amount used.
@@ -164,6 +166,7 @@ impl Budget {
         let news = passed.filter(|_| passed != self.told);
         self.told = passed;
         Charge {
+            used: self.used,
             allowed: self.used <= self.hard,
             overstep: news.map(|tier| (tier, self.used)),
             flood: self.used > self.hard.saturating_mul(2).saturating_add(FLOOD),

@@ -1,17 +1,22 @@
 //! A plugin file made ready to be loaded: sealed, read as data, and with its libraries
 //! found. No plugin code runs here.
 
+mod code;
+
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use sandbox::mounts::PLUGIN_FOLDER;
 use sandbox::plan::ImageKey;
 
-use crate::elf::{Closure, ClosureError, ElfError, Inspection, Library, LibraryDirs, file_data};
+use crate::elf::{
+    Closure, ClosureError, ElfError, Inspection, Library, LibraryDirs, Symbols, file_data,
+};
 use crate::manifest::{AbiMismatch, HOST_ABI, Manifest, ManifestError};
 use crate::trust::{SealError, Sealed, Trust};
 
@@ -33,6 +38,8 @@ pub struct Package {
     pub libraries: Vec<Library>,
     /// How far its origin is known.
     pub trust: Trust,
+    /// Of the plugin, then of each library; read when they are asked for.
+    symbols: Vec<OnceLock<Symbols>>,
 }
 
 /// Why a file can't be loaded as a plugin.
@@ -92,10 +99,11 @@ impl Package {
         manifest.abi.check(HOST_ABI).map_err(abi)?;
         let closure = Closure::resolve(path, &inspection.dynamic, dirs)?;
         let has = |library: &Library| base.iter().any(|known| known == library.soname.as_str());
-        let libraries = closure
+        let libraries: Vec<_> = closure
             .into_iter()
             .filter(|library| !has(library))
             .collect();
+        let symbols = (0..=libraries.len()).map(|_| OnceLock::new()).collect();
         let trust = Trust::Unsigned;
         Ok(Package {
             path: path.to_owned(),
@@ -104,6 +112,7 @@ impl Package {
             inspection,
             libraries,
             trust,
+            symbols,
         })
     }
 

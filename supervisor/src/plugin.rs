@@ -16,7 +16,7 @@ use crate::manifest::{Manifest, PluginId};
 use crate::output::{Budget, Charge, Line, Source, Tail};
 use crate::trust::Digest;
 use crate::usage::Reading;
-use crate::violations::{Kind, Tracker, Verdict, Violation};
+use crate::violations::{Class, Kind, Tracker, Verdict, Violation};
 
 /// Events kept for a slow listener; beyond them it misses the oldest.
 const EVENTS: usize = 4096;
@@ -97,6 +97,7 @@ struct Inner {
     digest: Digest,
     log: Budget,
     messages: Budget,
+    denials: Budget,
     tail: Tail,
     context: Context,
     counters: Counters,
@@ -157,6 +158,10 @@ impl Plugin {
         self.record.inner().log.charge(bytes, now)
     }
 
+    pub(crate) fn charge_denial(&self, now: Instant) -> Charge {
+        self.record.inner().denials.charge(1, now)
+    }
+
     pub(crate) fn charge_message(&self, now: Instant) -> Charge {
         self.record.inner().messages.charge(1, now)
     }
@@ -184,6 +189,7 @@ impl Record {
             digest,
             log: budget(&limits.log),
             messages: budget(&limits.messages),
+            denials: budget(&limits.denials),
             tail: Tail::default(),
             context: Context::default(),
             counters: Counters::default(),
@@ -256,6 +262,7 @@ impl Record {
             inner.context = Context::default();
             inner.log = budget(&limits.log);
             inner.messages = budget(&limits.messages);
+            inner.denials = budget(&limits.denials);
         }
         Ok(inner.counters.launches)
     }
@@ -279,6 +286,17 @@ impl Record {
         let shared = Arc::new(violation.clone());
         let verdict = self.inner().tracker.record(violation);
         self.tell(Event::Violation(shared));
+        self.follow(class, verdict)
+    }
+
+    /// Counts one more like one that was recorded, of which nobody is told; the answer is
+    /// that of [`violate`](Record::violate). `None` where none is known.
+    pub(crate) fn repeat(&self, kind: &Kind) -> Option<bool> {
+        let verdict = self.inner().tracker.repeat(kind)?;
+        Some(self.follow(kind.class(), verdict))
+    }
+
+    fn follow(&self, class: Class, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Logged | Verdict::Counted { .. } => false,
             Verdict::Unmount { counted } => {

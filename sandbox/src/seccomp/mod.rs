@@ -13,6 +13,7 @@
 
 mod arch;
 mod builtin;
+mod caller;
 mod describe;
 mod document;
 mod filter;
@@ -29,6 +30,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 pub use arch::Arch;
+pub use caller::{Caller, Mapping};
+pub use describe::{Lookup, Registers};
 pub use document::{ConditionProblem, ProfileError, RuleProblem};
 pub use filter::CompileError;
 pub use mode::{Grant, Granted, Mode};

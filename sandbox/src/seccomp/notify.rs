@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+use serde::Serialize;
 
 use super::arch::Arch;
 use super::profile::{Action, Profile};
@@ -29,7 +30,8 @@ pub struct Notification {
 }
 
 /// How far the plugin is. The supervisor's state, never the worker's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// From the filter's installation until the plugin's `create` has returned.
     Loading,

@@ -10,6 +10,7 @@ mod error;
 mod inspect;
 mod library_dirs;
 mod precheck;
+mod symbols;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -22,6 +23,7 @@ pub use error::{ElfError, Fault};
 pub use inspect::{ENTRY_SYMBOL, Exports, Inspection, MANIFEST_SECTION};
 pub use library_dirs::{Distrust, LibraryDirs, LibraryDirsError, Skipped};
 pub use precheck::{Check, Finding, Precheck, Verdict};
+pub use symbols::{Place, Symbols};
 
 /// The ELF data of a file, read with `pread(2)`, only where it is looked at.
 pub type FileData = ReadCache<Pread>;

@@ -170,6 +170,9 @@ limits! {
     /// Host calls in one minute.
     Messages messages, "messages_per_minute", Count,
         default Count::new(10_000), Count::new(0) => Count::new(100_000_000);
+    /// Denied system calls in one minute.
+    Denials denials, "denials_per_minute", Count,
+        default Count::new(4_000), Count::new(0) => Count::new(100_000_000);
 }
 
 impl std::fmt::Display for LimitName {

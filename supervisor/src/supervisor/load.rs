@@ -215,7 +215,7 @@ impl Shared {
 
     async fn launch(
         self: &Arc<Self>,
-        package: &Package,
+        package: &Arc<Package>,
         plugin: &Arc<Plugin>,
     ) -> Result<(Arc<Worker>, Lease), LoadError> {
         let id = plugin.id();
@@ -267,6 +267,7 @@ impl Shared {
             launcher: self.launcher.clone(),
             plan,
             filter,
+            package: Arc::clone(package),
             times: Times {
                 load: self.policy.load_deadline.as_duration(),
                 grace: self.policy.call_grace.as_duration(),

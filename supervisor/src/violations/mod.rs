@@ -1,5 +1,6 @@
 //! Violations: what a plugin did that it wasn't granted, how grave that is, and when it is enough.
 
+mod denial;
 mod tracker;
 
 use std::borrow::Cow;
@@ -8,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
+pub use denial::{Answer, Denial, Frame};
 pub use tracker::{MAX_RECORDS, Tracker, Verdict};
 
 use crate::document::printable;
@@ -38,9 +40,15 @@ pub struct Violation {
     pub when: SystemTime,
     /// The calls in flight, at most 32 of them.
     pub calls: Vec<u64>,
+    /// How often the like of it followed without being looked at; counted, and not kept.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeated: u64,
     /// What was seen, one line: arguments, files, addresses. May quote the plugin.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub evidence: String,
+    /// Of a denied system call, what was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Box<Denial>>,
     /// The rule that would have allowed it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_by: Option<String>,
@@ -133,7 +141,9 @@ impl Violation {
             limit: None,
             when,
             calls: Vec::new(),
+            repeated: 0,
             evidence: String::new(),
+            denial: None,
             allowed_by: None,
         }
     }
@@ -159,6 +169,16 @@ impl Violation {
         self
     }
 
+    /// Adds what was seen of a denied system call.
+    #[must_use]
+    pub fn denial(mut self, denial: Denial) -> Self {
+        if let Kind::DeniedSyscall { syscall, .. } = &self.kind {
+            self.evidence = printable(&denial.line(syscall));
+        }
+        self.denial = Some(Box::new(denial));
+        self
+    }
+
     /// Adds the rule that would have allowed it.
     #[must_use]
     pub fn allowed_by(mut self, rule: impl Into<String>) -> Self {
@@ -169,13 +189,17 @@ impl Violation {
 
 impl Kind {
     /// How grave it is. What the plugin gets nothing from but trouble is counted; what no honest
-    /// plugin does isolates it; passing the soft tier of log and messages is only noise.
+    /// plugin does isolates it; passing the soft tier of log, messages and denials is only noise.
     pub fn severity(&self) -> Severity {
         match self {
             Self::Limit {
-                resource: LimitName::Log | LimitName::Messages,
+                resource: LimitName::Log | LimitName::Messages | LimitName::Denials,
                 tier: Tier::Declared,
             } => Severity::Low,
+            Self::Limit {
+                resource: LimitName::Denials,
+                tier: Tier::Hard,
+            } => Severity::Critical,
             Self::Limit {
                 resource: LimitName::Log | LimitName::Messages,
                 tier: Tier::Hard,
@@ -230,6 +254,9 @@ impl fmt::Display for Violation {
         }
         if !self.evidence.is_empty() {
             write!(f, ": {}", self.evidence)?;
+        }
+        if self.repeated > 0 {
+            write!(f, ", and {} more", self.repeated)?;
         }
         if let Some(rule) = &self.allowed_by {
             write!(f, " (would be allowed by {rule})")?;
@@ -292,6 +319,11 @@ impl Serialize for Class {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn unix_millis<S: Serializer>(when: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Class, Violation};
+use super::{Class, Kind, Violation};
 use crate::config::ViolationRules;
 
 /// The most violations that are kept; counts go on.
@@ -47,14 +47,28 @@ impl Tracker {
 
     /// Takes note of a violation.
     pub fn record(&mut self, violation: Violation) -> Verdict {
-        let counts = violation.severity.counts();
-        let of_class = self.by_class.entry(violation.kind.class()).or_default();
-        *of_class = of_class.saturating_add(1);
+        let verdict = self.count(&violation.kind);
         if self.recent.len() == MAX_RECORDS {
             self.recent.pop_front();
         }
         self.recent.push_back(violation);
-        if !counts {
+        verdict
+    }
+
+    /// Counts one more like the latest one of this kind that is kept, without keeping it, so
+    /// that many of little interest don't push out others. `None` where none is kept, and
+    /// nothing is counted.
+    pub fn repeat(&mut self, kind: &Kind) -> Option<Verdict> {
+        let mut latest = self.recent.iter_mut().rev();
+        let same = latest.find(|violation| violation.kind == *kind)?;
+        same.repeated = same.repeated.saturating_add(1);
+        Some(self.count(kind))
+    }
+
+    fn count(&mut self, kind: &Kind) -> Verdict {
+        let of_class = self.by_class.entry(kind.class()).or_default();
+        *of_class = of_class.saturating_add(1);
+        if !kind.severity().counts() {
             return Verdict::Logged;
         }
         self.counted = self.counted.saturating_add(1);
@@ -97,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::limits::LimitName;
-    use crate::violations::{Kind, Tier};
+    use crate::violations::Tier;
 
     fn violation(kind: Kind) -> Violation {
         Violation::new("greet".parse().unwrap(), kind, UNIX_EPOCH)
@@ -135,6 +149,26 @@ mod tests {
             tracker.record(violation(Kind::OomKill)),
             Verdict::Counted { counted: 1 }
         );
+    }
+
+    #[test]
+    fn repetitions_are_counted_and_pushed_together() {
+        let denied = |syscall: &'static str| Kind::DeniedSyscall {
+            syscall: syscall.into(),
+            dangerous: false,
+        };
+        let mut tracker = Tracker::new(rules(3));
+
+        assert_eq!(tracker.repeat(&denied("socket")), None);
+        assert_eq!(tracker.counted(), 0);
+        tracker.record(violation(denied("socket")));
+        tracker.record(violation(denied("fork")));
+        let third = tracker.repeat(&denied("socket"));
+
+        assert_eq!(third, Some(Verdict::Unmount { counted: 3 }));
+        assert_eq!(tracker.by_class()[&Class::Syscall], 3);
+        let kept: Vec<u64> = tracker.recent().map(|kept| kept.repeated).collect();
+        assert_eq!(kept, [1, 0]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::filters::{Filter, FilterMode};
 use crate::launcher::{Launched, Launcher, inode};
 use crate::mux::{Mux, WorkerDecoder};
 use crate::output::Source;
+use crate::package::Package;
 use crate::plugin::Plugin;
 use crate::violations::Kind;
 
@@ -45,6 +46,7 @@ pub(crate) struct Request {
     pub(crate) launcher: Launcher,
     pub(crate) plan: Plan,
     pub(crate) filter: Arc<Filter>,
+    pub(crate) package: Arc<Package>,
     pub(crate) times: Times,
     /// What the worker's report must show.
     pub(crate) demands: Demands,
@@ -216,7 +218,6 @@ async fn confined(
     timeline.attested = now();
     let tasks = Tasks {
         socket,
-        decoder,
         exit: readable("pidfd", pidfd.try_clone())?,
         output: [
             (Source::Stdout, reader(channels.stdout)?),
@@ -242,7 +243,9 @@ async fn confined(
         pid,
         probe,
         filter: request.filter,
+        package: request.package,
         serving: AtomicBool::new(false),
+        decoder: Mutex::new(decoder),
         mux: Mutex::new(Mux::default()),
         cpu: Mutex::default(),
         above: Mutex::default(),
@@ -285,7 +288,6 @@ fn demand(report: &Report, demands: &Demands) -> Result<(), Box<Unmet>> {
 /// The tasks of an attested worker, with all that they need, to be started.
 struct Tasks {
     socket: AsyncFd<OwnedFd>,
-    decoder: WorkerDecoder,
     exit: AsyncFd<OwnedFd>,
     output: [(Source, Receiver); 2],
     denials: Option<(Listener, AsyncFd<OwnedFd>)>,
@@ -303,7 +305,6 @@ impl Tasks {
         tokio::spawn(limits::watch(Arc::clone(worker)));
         let io = Io {
             socket: self.socket,
-            decoder: self.decoder,
             exit: self.exit,
             report: self.report,
             gone,

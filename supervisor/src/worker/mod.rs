@@ -6,6 +6,7 @@
 //! thread.
 
 mod denials;
+mod evidence;
 mod handshake;
 pub(crate) mod launch;
 mod launch_error;
@@ -34,7 +35,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
 use crate::launcher::Launcher;
-use crate::mux::{Mux, OpenError, Reply, Unanswered};
+use crate::manifest::Concurrency;
+use crate::mux::{Mux, OpenError, Reply, Unanswered, WorkerDecoder};
+use crate::package::Package;
 use crate::plugin::Plugin;
 use crate::violations::{Kind, Violation};
 
@@ -60,7 +63,10 @@ pub struct Worker {
     /// Nothing where it has no cgroup.
     probe: Option<Probe>,
     filter: Arc<Filter>,
+    package: Arc<Package>,
     serving: AtomicBool,
+    /// Locked for each read alone.
+    decoder: Mutex<WorkerDecoder>,
     mux: Mutex<Mux>,
     cpu: Mutex<limits::CpuMeter>,
     above: Mutex<limits::Above>,
@@ -206,12 +212,14 @@ impl Worker {
         }
     }
 
-    /// A violation of its plugin, now, during the calls in flight.
+    /// A violation of its plugin, now, during the calls in flight. A serial plugin is at the
+    /// oldest of them; a reply that its worker holds back, for 50 us at most, counts as none.
     fn violation(&self, kind: Kind) -> Violation {
-        self.plugin
-            .record
-            .violation(kind)
-            .during(lock(&self.mux).in_flight())
+        let mut calls = lock(&self.mux).in_flight();
+        if self.plugin.manifest.concurrency == Concurrency::Serial {
+            calls.truncate(1);
+        }
+        self.plugin.record.violation(kind).during(calls)
     }
 
     /// Records a violation; the one too many ends the worker, and is told by `true`.
@@ -221,6 +229,19 @@ impl Worker {
             self.kill(Ending::Unmounted);
         }
         unmounted
+    }
+
+    /// Counts a violation, and records it only where none like it is known.
+    fn violate_again(&self, kind: Kind) {
+        match self.plugin.record.repeat(&kind) {
+            Some(true) => {
+                self.kill(Ending::Unmounted);
+            }
+            Some(false) => {}
+            None => {
+                self.violate(self.violation(kind));
+            }
+        }
     }
 
     /// Writes what is queued, as far as the socket takes it; the rest goes when it is

@@ -21,7 +21,7 @@ use super::{Worker, lock};
 use crate::ending::{Ending, from_report};
 use crate::host::HostAnswer;
 use crate::limits::{LimitName, Quantity};
-use crate::mux::{Incoming, WorkerDecoder};
+use crate::mux::Incoming;
 use crate::output::escape;
 use crate::units::Count;
 use crate::violations::Kind;
@@ -29,7 +29,6 @@ use crate::violations::Kind;
 /// What only the I/O task uses.
 pub(super) struct Io {
     pub(super) socket: AsyncFd<OwnedFd>,
-    pub(super) decoder: WorkerDecoder,
     pub(super) exit: AsyncFd<OwnedFd>,
     pub(super) report: OwnedFd,
     pub(super) gone: oneshot::Receiver<Option<Events>>,
@@ -39,11 +38,13 @@ pub(super) struct Io {
 
 /// How long the readers of its output may take once it is gone.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Reads by which a denial catches up with the replies before it.
+const READS: usize = 8;
 /// How long the launcher may take to bury a worker that has ended.
 const BURIAL: Duration = Duration::from_secs(5);
 
 /// Serves the connection until the worker ends, or has to.
-pub(super) async fn serve(worker: Arc<Worker>, mut io: Io) {
+pub(super) async fn serve(worker: Arc<Worker>, io: Io) {
     while worker.cause().is_none() {
         let timer = worker.next_timer(Instant::now());
         let mut interest = Interest::READABLE;
@@ -55,13 +56,13 @@ pub(super) async fn serve(worker: Arc<Worker>, mut io: Io) {
             _ = io.exit.readable() => break,
             () = sleep_until(timer) => {
                 // What has come already isn't late.
-                let read = worker.read(&mut io.decoder);
+                let read = worker.read();
                 worker.tick(Instant::now());
                 read
             }
             () = worker.wake.notified() => continue,
             ready = io.socket.ready(interest) => match ready {
-                Ok(mut ready) => worker.transfer(&mut io.decoder, &mut ready),
+                Ok(mut ready) => worker.transfer(&mut ready),
                 Err(_) => break,
             },
         };
@@ -74,7 +75,7 @@ pub(super) async fn serve(worker: Arc<Worker>, mut io: Io) {
     }
     if worker.cause().is_none() {
         // Answers that it gave before it ended still count.
-        while let Ok(true) = worker.read(&mut io.decoder) {}
+        while let Ok(true) = worker.read() {}
     }
     worker.bury(io).await;
 }
@@ -119,26 +120,35 @@ impl Worker {
     }
 
     /// Writes and reads as far as the socket is ready.
-    fn transfer(
-        &self,
-        decoder: &mut WorkerDecoder,
-        ready: &mut AsyncFdReadyGuard<'_, OwnedFd>,
-    ) -> Result<bool, End> {
+    fn transfer(&self, ready: &mut AsyncFdReadyGuard<'_, OwnedFd>) -> Result<bool, End> {
         if ready.ready().is_writable() {
             self.flush();
             if !lock(&self.mux).unsent().is_empty() {
                 ready.clear_ready_matching(Ready::WRITABLE);
             }
         }
-        let read = self.read(decoder);
+        let read = self.read();
         if !matches!(read, Ok(true)) {
             ready.clear_ready_matching(Ready::READABLE);
         }
         read
     }
 
+    /// Handles what has come already, as far as a few reads bring it.
+    pub(super) fn catch_up(&self) {
+        for _ in 0..READS {
+            match self.read() {
+                Ok(true) => {}
+                Err(End::Protocol(what)) => return self.protocol(&what),
+                // The I/O task finds the end of it too.
+                Ok(false) | Err(End::Closed) => return,
+            }
+        }
+    }
+
     /// Reads once and handles every complete frame; `false` when nothing was there.
-    fn read(&self, decoder: &mut WorkerDecoder) -> Result<bool, End> {
+    fn read(&self) -> Result<bool, End> {
+        let decoder = &mut *lock(&self.decoder);
         let received = match receive(&self.socket, decoder.spare(), 0) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
