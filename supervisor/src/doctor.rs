@@ -9,13 +9,13 @@ use sandbox::support::{self, Facility, Offer, State};
 
 use crate::elf::{Closure, Dynamic, LibraryDirs};
 use crate::paths::runtime_folder;
-use crate::program::{FILE_NAME, Program, VARIABLE};
+use crate::program::{FILE_NAME, Program, ProgramError, VARIABLE};
 use crate::supervisor::cgroup_place;
 use crate::uids::Uids;
 
-/// Workers that anybody should be able to run side by side.
-const WORKERS: u64 = 32;
-/// Fds that a supervisor keeps for one worker.
+/// Fds that a supervisor with its first worker has open at a time.
+const FIRST_WORKER: u64 = 96;
+/// Fds that it keeps for each further worker.
 const PER_WORKER: u64 = 20;
 
 /// Looks at this host for the calling user, in the order of [`Facility`]; `cgroup_parent` as for
@@ -41,15 +41,23 @@ fn worker_program() -> Offer {
     let program = match Program::find(None) {
         Ok(program) => program,
         Err(error) => {
-            return lacking(error.to_string()).mended_by(format!(
-                "{FILE_NAME} beside cordon, or {VARIABLE}=PATH; it must be root's or yours, and \
-                 nobody else's to write: chmod go-w"
-            ));
+            return lacking(error.to_string()).mended_by(mend(&error));
         }
     };
     match libraries(&program) {
         Ok(()) => Offer::available(facility, program.path.display().to_string()),
         Err(error) => lacking(error).mended_by("install what it was built with"),
+    }
+}
+
+fn mend(error: &ProgramError) -> String {
+    match error {
+        // The launcher is executed from memory, so that nobody can change its file meanwhile.
+        ProgramError::Seal(_) => "sysctl -w vm.memfd_noexec=1, if it is 2; else more memory".into(),
+        _ => format!(
+            "{FILE_NAME} beside cordon, or {VARIABLE}=PATH; it must be root's or yours, and \
+             nobody else's to write: chmod go-w"
+        ),
     }
 }
 
@@ -73,8 +81,7 @@ fn ids() -> (Ids, Offer) {
         .and_then(|folder| Uids::lock(&folder).map_err(|error| error.to_string()));
     match locked {
         Ok(mut uids) => {
-            let range = uids.range();
-            let found = format!("{} to {} are free", range.start, range.end - 1);
+            let found = format!("a range of {} that nobody else uses", uids.range().len());
             let ids = uids.take().map_or(Ids::Own, Ids::Mapped);
             (ids, Offer::available(facility, found))
         }
@@ -93,18 +100,19 @@ fn open_files() -> Offer {
 
 fn judge_open_files(limit: Option<u64>) -> Offer {
     let facility = Facility::OpenFiles;
-    match limit {
-        None => Offer::available(facility, "no limit"),
-        Some(limit) if limit >= WORKERS * PER_WORKER => Offer::available(
+    let Some(limit) = limit else {
+        return Offer::available(facility, "no limit");
+    };
+    if limit >= FIRST_WORKER {
+        let room = (limit - FIRST_WORKER) / PER_WORKER + 1;
+        return Offer::available(
             facility,
-            format!("up to {limit}, some {PER_WORKER} a worker"),
-        ),
-        Some(limit) => {
-            let why = format!("room for some {} workers", limit / PER_WORKER);
-            Offer::lacking(facility, State::Degraded, format!("up to {limit}"), why)
-                .mended_by("ulimit -Hn 65536 as root, LimitNOFILE=65536 of a systemd unit")
-        }
+            format!("up to {limit}, for some {room} worker(s)"),
+        );
     }
+    let why = "a launch would run out of them";
+    Offer::lacking(facility, State::Missing, format!("up to {limit}"), why)
+        .mended_by("ulimit -Hn 65536 as root, LimitNOFILE=65536 of a systemd unit")
 }
 
 #[cfg(test)]
@@ -112,14 +120,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_open_files_are_room_for_few_workers() {
+    fn too_few_open_files_for_one_worker_are_none_at_all() {
         assert_eq!(judge_open_files(None).state, State::Available);
-        assert_eq!(judge_open_files(Some(640)).state, State::Available);
-        let few = judge_open_files(Some(256));
-        assert_eq!(
-            (few.state, few.why.as_str()),
-            (State::Degraded, "room for some 12 workers")
-        );
-        assert!(!few.blocks());
+        let some = judge_open_files(Some(1024));
+        assert_eq!(some.found, "up to 1024, for some 47 worker(s)");
+        assert_eq!(judge_open_files(Some(FIRST_WORKER)).state, State::Available);
+        assert!(judge_open_files(Some(FIRST_WORKER - 1)).blocks());
+    }
+
+    #[test]
+    fn memory_that_cannot_be_executed_is_mended_by_its_setting() {
+        let refused = ProgramError::Seal(std::io::ErrorKind::PermissionDenied.into());
+        assert!(mend(&refused).contains("vm.memfd_noexec=1"));
+        let missing = ProgramError::NotFound {
+            beside: "/usr/bin/cordon-worker".into(),
+        };
+        assert!(mend(&missing).contains(VARIABLE));
     }
 }

@@ -4,6 +4,7 @@
 
 use cordon_tests::command::{Cordon, Invocation};
 use cordon_tests::filtered::{Refusal, without};
+use cordon_tests::plugins::example;
 use cordon_tests::setting::{cgroup_parent, is_root, skip};
 use sandbox::support::Facility;
 use serde_json::Value;
@@ -80,6 +81,94 @@ fn forbidden_user_namespaces_are_named_with_their_setting() {
     );
     // What rests on them isn't called missing.
     assert_eq!(offer(&object, "nesting")["state"], "untried");
+}
+
+#[test]
+fn root_without_the_capabilities_of_a_launcher_is_told_so_and_rightly() {
+    if !is_root() {
+        return skip("all of it", "only root has them");
+    }
+    for capability in [
+        "dac_override",
+        "setgid",
+        "setuid",
+        "sys_ptrace",
+        "sys_admin",
+    ] {
+        let less =
+            format!("exec setpriv --bounding-set -{capability} --inh-caps -{capability} \"$@\"");
+
+        let (code, object) = examine(doctor().after(&["-m"], &less));
+
+        let privilege = offer(&object, "privilege");
+        assert_eq!(
+            (code, &privilege["state"]),
+            (10, &"missing".into()),
+            "{privilege:#}"
+        );
+        let found = privilege["found"].as_str().unwrap();
+        assert!(found.contains(&capability.to_uppercase()), "{found}");
+        let run = Cordon::normal()
+            .run(&example("deflate"))
+            .call("compress", "x");
+        let run = run.after(&["-m"], &less).finish();
+        assert_eq!(run.status.code(), Some(10), "{run}");
+    }
+}
+
+#[test]
+fn doctor_and_launch_agree_on_a_host_that_lacks_something() {
+    if !is_root() {
+        return skip("all of it", "only root can take it away");
+    }
+    let pids = ["-fpm", "--mount-proc"];
+    for (unshare, harm, facility) in [
+        (&["-m"][..], "mount -t tmpfs none /dev", "devices"),
+        (&["-m"], "mount -t tmpfs none /sys/fs/cgroup", "cgroup"),
+        (&["-m"], "mount -t tmpfs -o ro none /run", "ids"),
+        (&["-m"], "ulimit -n 60", "open-files"),
+        // This setting is a pid namespace's own.
+        (
+            &pids,
+            "echo 2 > /proc/sys/vm/memfd_noexec",
+            "worker-program",
+        ),
+    ] {
+        let (code, object) = examine(doctor().after(unshare, harm));
+
+        let offer = offer(&object, facility);
+        assert_eq!(
+            (code, &offer["state"]),
+            (10, &"missing".into()),
+            "{offer:#}"
+        );
+        assert_ne!(offer["fix"], Value::Array(Vec::new()), "{offer:#}");
+        let run = Cordon::normal()
+            .run(&example("deflate"))
+            .call("compress", "x");
+        let run = run.after(unshare, harm).finish();
+        assert_ne!(run.status.code(), Some(0), "{run}");
+    }
+}
+
+#[test]
+fn root_of_a_user_namespace_is_told_that_ids_are_missing() {
+    if !is_root() {
+        return skip("all of it", "it has no ids of its own to miss");
+    }
+    let (code, object) = examine(doctor().after(&["-Ur"], "true"));
+
+    let namespaces = offer(&object, "namespaces");
+    assert_eq!(
+        (code, &namespaces["state"]),
+        (10, &"missing".into()),
+        "{namespaces:#}"
+    );
+    let found = namespaces["found"].as_str().unwrap();
+    assert!(
+        found.ends_with("a worker's ids aren't in this user namespace"),
+        "{found}"
+    );
 }
 
 #[test]

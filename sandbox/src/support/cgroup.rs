@@ -81,11 +81,13 @@ fn refused(kind: Kind, error: &ParentError) -> Offer {
         ParentError::Unseen { .. } => offer
             .mended_by("--cgroup-parent must name a group that is mounted here")
             .mended_by(RUN_OPTIONS),
+        ParentError::File(_) => offer
+            .mended_by("findmnt -R /sys/fs/cgroup shows what lies over it: umount that")
+            .mended_by(RUN_OPTIONS),
         ParentError::Name(_)
         | ParentError::Exists(_)
         | ParentError::Own(_)
-        | ParentError::Contended(_)
-        | ParentError::File(_) => offer,
+        | ParentError::Contended(_) => offer,
     }
     .mended_by(WITHOUT)
 }

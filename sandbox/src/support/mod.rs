@@ -13,6 +13,7 @@ mod hardening;
 mod kernel;
 mod namespaces;
 mod passing;
+mod privilege;
 mod procfs;
 mod settings;
 mod trial;
@@ -24,6 +25,7 @@ pub use kernel::{BASELINE, Kernel};
 pub use settings::Settings;
 
 use crate::cgroup::Place;
+use crate::mounts::open_devices;
 use crate::plan::Ids;
 use crate::report::Control;
 
@@ -56,10 +58,16 @@ macro_rules! facilities {
 facilities! {
     /// A kernel of the baseline or newer.
     Kernel, "kernel", Core;
+    /// The capabilities that a launcher takes.
+    Privilege, "privilege", Core;
     /// `cordon-worker`, found and nobody else's to change.
     WorkerProgram, "worker-program", Core;
     /// Host ids for workers, locked.
     Ids, "ids", Core;
+    /// File descriptors for a supervisor and its workers.
+    OpenFiles, "open-files", Core;
+    /// null, zero, full and urandom, as the kernel numbers them.
+    Devices, "devices", Core;
     /// System calls that nothing above us refuses.
     SystemCalls, "system-calls", Core;
     /// Namespaces of seven kinds, with ids mapped.
@@ -100,8 +108,6 @@ facilities! {
     IdMappedMounts, "id-mapped-mounts", Extra;
     /// Who may inspect a process.
     Ptrace, "ptrace", Extra;
-    /// File descriptors for many workers.
-    OpenFiles, "open-files", Extra;
     /// The host itself, not a container on it.
     Container, "container", Extra;
 }
@@ -157,6 +163,8 @@ pub fn offers(ids: Ids, place: &Place) -> Vec<Offer> {
     let settings = Settings::of_host();
     let tried = trial::run(ids);
     let mut offers = vec![kernel::offer(), procfs::offer(&settings, &tried)];
+    offers.push(privilege::offer(&settings));
+    offers.push(devices());
     offers.push(filter::calls(&settings));
     offers.extend(namespaces::offers(&settings, &tried));
     offers.push(filter::seccomp(&tried));
@@ -168,6 +176,19 @@ pub fn offers(ids: Ids, place: &Place) -> Vec<Offer> {
     offers.push(container::offer(&settings));
     offers.sort_by_key(|offer| offer.facility);
     offers
+}
+
+/// The devices of every worker's root.
+fn devices() -> Offer {
+    let facility = Facility::Devices;
+    match open_devices() {
+        Ok(devices) => Offer::available(facility, format!("{} in /dev", devices.len())),
+        Err(error) => {
+            let why = "a worker's root needs null, zero, full and urandom";
+            Offer::lacking(facility, State::Missing, format!("/dev: {error}"), why)
+                .mended_by("umount what lies over /dev, or mount -t devtmpfs devtmpfs /dev")
+        }
+    }
 }
 
 /// Whether strict policy can run on a host with these offers.

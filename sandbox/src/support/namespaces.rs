@@ -46,7 +46,7 @@ fn namespaces(settings: &Settings, tried: &Tried) -> Offer {
             return Offer::available(facility, "user, mnt, pid, net, ipc, uts, cgroup");
         }
         (Some(Err(error)), _) => ("clone3", error),
-        (_, Some(Err(error))) => ("id maps", error),
+        (_, Some(Err(error))) => (MAPS, error),
         _ => ("clone3", io::ErrorKind::Unsupported.into()),
     };
     let untried = |why| Offer::lacking(facility, State::Untried, "not tried", why);
@@ -78,11 +78,27 @@ fn namespaces(settings: &Settings, tried: &Tried) -> Offer {
             .mended_by("a kernel with CONFIG_NAMESPACES=y and CONFIG_USER_NS=y"),
         Some(libc::EAGAIN) => offer(format!("{found}; too many processes"))
             .mended_by("ulimit -u unlimited, or TasksMax= of the systemd unit"),
+        Some(libc::EPERM) if act == MAPS && is_nested(settings) => offer(format!(
+            "{found}; a worker's ids aren't in this user namespace"
+        ))
+        .mended_by("run Cordon as an ordinary user of this container")
+        .mended_by("Cordon on the host"),
         // Neither a switch nor a limit: a filter above us, or a changed root (chroot(2)).
         _ => offer(found)
             .mended_by("start Cordon outside of chroot")
             .mended_by(RUN_OPTIONS),
     }
+}
+
+/// The step that root of a container may fail at.
+const MAPS: &str = "id maps";
+
+/// Whether this is a user namespace in which only some ids are mapped.
+fn is_nested(settings: &Settings) -> bool {
+    let map = settings.text("/proc/self/uid_map").unwrap_or_default();
+    let fields: Vec<&str> = map.split_ascii_whitespace().collect();
+    // All of them, as on the host (user_namespaces(7)).
+    !map.is_empty() && fields != ["0", "0", "4294967295"]
 }
 
 fn mounts(settings: &Settings, tried: &Tried) -> Offer {
@@ -217,6 +233,20 @@ mod tests {
             let [namespaces, ..] = offered(&[], &[(Act::Clone, errno)]);
             assert!(namespaces.found.contains(word), "{namespaces:?}");
         }
+    }
+
+    #[test]
+    fn root_of_a_container_lacks_the_ids_of_workers() {
+        let acts = [(Act::Clone, 0), (Act::Ids, libc::EPERM)];
+        let nested = [("/proc/self/uid_map", "         0     100000      65536\n")];
+        let [namespaces, ..] = offered(&nested, &acts);
+        assert!(
+            namespaces.found.ends_with("aren't in this user namespace"),
+            "{namespaces:?}"
+        );
+        let host = [("/proc/self/uid_map", "         0          0 4294967295\n")];
+        let [namespaces, ..] = offered(&host, &acts);
+        assert!(namespaces.fix[0].contains("chroot"), "{namespaces:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use cordon_supervisor::ending::Ending;
 use cordon_supervisor::filters::FilterError;
 use cordon_supervisor::launcher::LauncherError;
 use cordon_supervisor::package::PackageError;
+use cordon_supervisor::program::ProgramError;
 use cordon_supervisor::supervisor::StartError;
 use cordon_supervisor::worker::LaunchError;
 use cordon_supervisor::{CallError, LoadError};
@@ -64,6 +65,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         let code = match &error {
             StartError::Launcher(_) | StartError::Uids(_) => Code::NoSandbox,
+            StartError::Program(ProgramError::Seal(_)) => Code::NoSandbox,
             StartError::Program(_) => Code::NotFound,
             _ => Code::Error,
         };
