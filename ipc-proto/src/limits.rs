@@ -16,6 +16,9 @@ pub const LOG_BODY: usize = 64 << 10;
 /// Largest text of a log record: the body less its level and length prefix.
 pub const MAX_LOG_TEXT: usize = LOG_BODY - 16;
 
+/// Most that a worker says of its own confinement.
+pub const MAX_MEASURED: usize = 64;
+
 /// Largest body of every other frame.
 pub const CONTROL_BODY: usize = 8 << 10;
 

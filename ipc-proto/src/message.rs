@@ -87,7 +87,11 @@ pub enum FromWorker<'a> {
         fd: i32,
     },
     /// The worker is locked down and waits to be attested.
-    Ready,
+    Ready {
+        /// What only it can tell of its confinement, opaque here; at most
+        /// [`MAX_MEASURED`](crate::limits::MAX_MEASURED) bytes.
+        measured: &'a [u8],
+    },
     /// The worker could not lock itself down.
     SetupFailed {
         /// Step of the launch.

@@ -6,7 +6,7 @@ use thiserror::Error;
 pub const MAGIC: [u8; 8] = *b"CORDONIP";
 
 /// Version of the wire that this crate speaks. Independent of the plugin ABI's.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 
 /// Feature bits that this crate knows.
 pub const FEATURES: u64 = 0;
@@ -143,8 +143,8 @@ mod tests {
 
         let error = hello.check().unwrap_err();
 
-        assert_eq!(error, HandshakeError::Version { ours: 1, theirs: 7 });
-        assert!(error.to_string().contains("wire version 7, this side 1"));
+        assert_eq!(error, HandshakeError::Version { ours: 2, theirs: 7 });
+        assert!(error.to_string().contains("wire version 7, this side 2"));
     }
 
     #[test]

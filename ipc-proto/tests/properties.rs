@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ipc_proto::decoder::Decoder;
 use ipc_proto::frame::{Frame, encode};
-use ipc_proto::limits::{CONTROL_BODY, HEADER_LEN, LOG_BODY, MAX_PRELOAD, PAYLOAD_BODY};
+use ipc_proto::limits::{
+    CONTROL_BODY, HEADER_LEN, LOG_BODY, MAX_MEASURED, MAX_PRELOAD, PAYLOAD_BODY,
+};
 use ipc_proto::message::{
     Direction, Downstream, FromWorker, HostOp, LoadFailure, ToWorker, Upstream,
 };
@@ -92,7 +94,9 @@ impl Parts {
         let (number, status, wide, byte) = self.numbers;
         match self.which % 10 {
             0 => FromWorker::Hello(self.hello()),
-            1 => FromWorker::Ready,
+            1 => FromWorker::Ready {
+                measured: &self.bytes[..self.bytes.len().min(MAX_MEASURED)],
+            },
             2 => FromWorker::SetupFailed {
                 step: number,
                 errno: status,

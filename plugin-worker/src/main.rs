@@ -34,7 +34,7 @@ fn launcher() -> Result<()> {
 fn worker() -> Result<()> {
     let ipc = steps::worker::take_ipc()?;
     match steps::worker::confine() {
-        Ok(listener) => worker::greet(&ipc, Ok(listener))?,
+        Ok(confined) => worker::greet(&ipc, Ok(confined))?,
         Err(failure) => return Ok(worker::greet(&ipc, Err(&failure))?),
     }
     Ok(worker::serve(ipc)?)

@@ -31,6 +31,7 @@ use ipc_proto::channel::RecvError;
 use ipc_proto::frame::{DecodeError, EncodeError};
 use ipc_proto::version::HandshakeError;
 use sandbox::launch::Failure;
+use sandbox::steps::worker::Confined;
 use thiserror::Error;
 
 use crate::load::Dlopen;
@@ -39,10 +40,7 @@ use crate::load::Dlopen;
 ///
 /// # Errors
 /// [`ServeError`]: the process is to exit.
-pub(crate) fn greet(
-    ipc: &OwnedFd,
-    lockdown: Result<Option<OwnedFd>, &Failure>,
-) -> Result<(), ServeError> {
+pub(crate) fn greet(ipc: &OwnedFd, lockdown: Result<Confined, &Failure>) -> Result<(), ServeError> {
     let socket = transport::Socket::new(ipc);
     handshake::greet(socket, socket, lockdown)
 }

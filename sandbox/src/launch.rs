@@ -264,6 +264,18 @@ steps! {
     NoNewPrivs = "set no_new_privs",
     /// Undumpable.
     Undumpable = "become undumpable",
+    /// A session keyring of its own.
+    Keyring = "join a session keyring",
+    /// What the processor speculates.
+    Speculation = "restrict speculation",
+    /// Memory-deny-write-execute.
+    Mdwe = "refuse to make memory executable",
+    /// Acts that Landlock is to refuse go through before it is there.
+    HatchCanary = "try what Landlock will refuse",
+    /// Landlock.
+    Landlock = "restrict itself by Landlock",
+    /// The same acts are refused.
+    ProveLandlock = "prove that Landlock refuses",
     /// The filter.
     Seccomp = "install the seccomp filter",
 }

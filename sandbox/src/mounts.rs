@@ -19,8 +19,12 @@ use crate::plan::Plan;
 use crate::policy::{FileAccess, Tmpfs};
 use crate::sys::mount::{IDMAP, NODEV, NOEXEC, NOSUID, RDONLY, set_attributes};
 
+/// Where the worker's own loader and libraries are, seen from the worker.
+pub const LIBRARY_FOLDER: &str = "/lib";
 /// Where the plugin and its libraries are, seen from the worker.
 pub const PLUGIN_FOLDER: &str = "/plugin";
+/// Where a granted temporary folder is.
+pub const TMP_FOLDER: &str = "/tmp";
 
 /// The devices of a worker: name and device number, by the kernel's
 /// `Documentation/admin-guide/devices.txt`.
@@ -57,7 +61,7 @@ impl Planned {
     pub fn of(plan: &Plan) -> Planned {
         let mut own = BTreeSet::from([
             mounted("/", RDONLY | NOSUID | NODEV | NOEXEC),
-            mounted("/lib", RDONLY | NOSUID | NODEV),
+            mounted(LIBRARY_FOLDER, RDONLY | NOSUID | NODEV),
             mounted(PLUGIN_FOLDER, RDONLY | NOSUID | NODEV),
         ]);
         own.extend(DEVICES.iter().map(|(name, _)| {
@@ -65,7 +69,7 @@ impl Planned {
             mounted(&point, RDONLY | NOSUID | NOEXEC)
         }));
         if plan.tmp.is_some() {
-            own.insert(mounted("/tmp", NOSUID | NODEV | NOEXEC));
+            own.insert(mounted(TMP_FOLDER, NOSUID | NODEV | NOEXEC));
         }
         let granted = plan.files.iter().map(|file| {
             let mut flags = files::flags(file.access, plan.executable_files);
@@ -143,6 +147,12 @@ pub fn listed(mountinfo: &str) -> Vec<Mounted> {
         }
     };
     mountinfo.lines().map(mount).collect()
+}
+
+/// The ids of the mounts in such a text, as `fdinfo` names them too (`mnt_id`).
+pub fn mount_ids(mountinfo: &str) -> impl Iterator<Item = u32> {
+    let id = |line: &str| line.split(' ').next()?.parse().ok();
+    mountinfo.lines().filter_map(id)
 }
 
 /// Opens the host's devices, each checked to be what its name says.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Limits;
 use crate::files::rules;
+use crate::landlock;
 use crate::policy::{Capability, FileGrant, Net, Policy, Tmpfs};
 use crate::rlimits::{Rlimits, StandIn};
 use crate::seccomp::Program;
@@ -78,6 +79,10 @@ pub enum Bounds {
 pub struct Lockdown {
     /// Resource limits.
     pub rlimits: Rlimits,
+    /// Files and TCP ports, once more.
+    pub landlock: landlock::Ruleset,
+    /// Whether it may make memory executable, and so goes without memory-deny-write-execute.
+    pub jit: bool,
     /// The one seccomp filter.
     pub filter: Program,
 }
@@ -142,6 +147,8 @@ impl Plan {
                     nice: policy.nice,
                     rtprio: policy.realtime,
                 },
+                landlock: landlock::Ruleset::of(policy),
+                jit: policy.jit,
                 filter,
             },
             environment: policy.environment.clone(),

@@ -34,10 +34,18 @@ pub enum Weakened {
     Undumpable,
     /// Granted files that may only be read are mounted read-only.
     ReadOnly,
+    /// Landlock, in whole.
+    Landlock,
+    /// Landlock over TCP ports.
+    LandlockTcp,
+    /// Landlock over signals and abstract sockets.
+    LandlockScopes,
+    /// Memory-deny-write-execute.
+    Mdwe,
 }
 
 #[cfg(feature = "weaken")]
-const NAMES: [(&str, Weakened); 13] = [
+const NAMES: [(&str, Weakened); 17] = [
     ("seccomp", Weakened::Seccomp),
     ("root", Weakened::Root),
     ("ids", Weakened::Ids),
@@ -51,6 +59,10 @@ const NAMES: [(&str, Weakened); 13] = [
     ("no_new_privs", Weakened::NoNewPrivs),
     ("undumpable", Weakened::Undumpable),
     ("read_only", Weakened::ReadOnly),
+    ("landlock", Weakened::Landlock),
+    ("landlock-tcp", Weakened::LandlockTcp),
+    ("landlock-scopes", Weakened::LandlockScopes),
+    ("mdwe", Weakened::Mdwe),
 ];
 
 /// Whether this build was told to leave the control out.

@@ -172,7 +172,7 @@ impl Mux {
             }),
             FromWorker::Hello(_) => Err(ProtocolError::OutOfSequence("hello")),
             FromWorker::Listener { .. } => Err(ProtocolError::OutOfSequence("listener")),
-            FromWorker::Ready => Err(ProtocolError::OutOfSequence("ready")),
+            FromWorker::Ready { .. } => Err(ProtocolError::OutOfSequence("ready")),
             FromWorker::SetupFailed { .. } => Err(ProtocolError::OutOfSequence("setup failure")),
             FromWorker::Loaded { abi, .. } => {
                 let reply = Reply::Loaded { abi: *abi };

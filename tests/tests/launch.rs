@@ -45,33 +45,24 @@ async fn plugin_answers_from_a_worker_whose_report_holds_in_full() {
     assert!(!empty.unwrap().is_empty());
     let report = status(&supervisor, &deflate).report.unwrap();
     let controls = report.findings.iter().map(|finding| finding.control);
-    let expected = [
-        Control::Namespaces,
-        Control::Root,
-        Control::Ids,
-        Control::Capabilities,
-        Control::NoNewPrivs,
-        Control::Undumpable,
-        Control::Rlimits,
-        Control::Seccomp,
-        Control::Fds,
-        Control::Cgroup,
-        Control::PassedFds,
-    ];
-    assert_eq!(controls.collect::<BTreeSet<_>>(), expected.into());
+    assert_eq!(controls.collect::<Vec<_>>(), Control::ALL);
     for finding in &report.findings {
-        // SO_PASSRIGHTS came with Linux 6.16.
-        let young = Kernel::running()
-            >= (Kernel {
-                major: 6,
-                minor: 16,
-            });
-        let absent = finding.control == Control::PassedFds && !young;
-        let wanted = match absent {
-            false => Enforcement::Enforced,
-            true => Enforcement::Degraded,
+        let since = match finding.control {
+            Control::Mdwe => (6, 3),
+            Control::LandlockTcp => (6, 7),
+            Control::LandlockScopes => (6, 12),
+            Control::PassedFds => (6, 16),
+            _ => (0, 0),
         };
-        assert_eq!(finding.enforcement, wanted, "{finding:?}");
+        let (major, minor) = since;
+        let offered = match finding.control {
+            // Not every processor has a use for them.
+            Control::Speculation | Control::CoreScheduling => finding.offered,
+            _ => Kernel::running() >= Kernel { major, minor },
+        };
+        assert_eq!(finding.offered, offered, "{finding:?}");
+        let enforced = finding.enforcement == Enforcement::Enforced;
+        assert_eq!(enforced, offered, "{finding:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Downstream, FromWorker, HostOp, LoadFailure, ToWorker, Upstream};
 use crate::codec::{ReadError, Reader, WriteError, Writer};
-use crate::limits::{CONTROL_BODY, LOG_BODY, MAX_DETAIL, MAX_PRELOAD, PAYLOAD_BODY};
+use crate::limits::{CONTROL_BODY, LOG_BODY, MAX_DETAIL, MAX_MEASURED, MAX_PRELOAD, PAYLOAD_BODY};
 use crate::version::{HELLO_LEN, Hello};
 
 pub(crate) mod sealed {
@@ -185,7 +185,8 @@ impl sealed::Direction for Upstream {
             kind::REPLY | kind::HOST_CALL => PAYLOAD_BODY,
             kind::LOG => LOG_BODY,
             kind::LISTENER | kind::SETUP_FAILED | kind::LOADED | kind::LOAD_FAILED => CONTROL_BODY,
-            kind::READY | kind::CREATED => 0,
+            kind::READY => MAX_MEASURED,
+            kind::CREATED => 0,
             _ => return None,
         })
     }
@@ -194,7 +195,9 @@ impl sealed::Direction for Upstream {
         Ok(match kind {
             kind::WORKER_HELLO => FromWorker::Hello(read_hello(body)?),
             kind::LISTENER => FromWorker::Listener { fd: body.get()? },
-            kind::READY => FromWorker::Ready,
+            kind::READY => FromWorker::Ready {
+                measured: body.get_raw(),
+            },
             kind::SETUP_FAILED => FromWorker::SetupFailed {
                 step: body.get()?,
                 errno: body.get()?,
@@ -233,7 +236,7 @@ impl sealed::Message for FromWorker<'_> {
         match self {
             Self::Hello(_) => kind::WORKER_HELLO,
             Self::Listener { .. } => kind::LISTENER,
-            Self::Ready => kind::READY,
+            Self::Ready { .. } => kind::READY,
             Self::SetupFailed { .. } => kind::SETUP_FAILED,
             Self::Loaded { .. } => kind::LOADED,
             Self::LoadFailed { .. } => kind::LOAD_FAILED,
@@ -252,7 +255,8 @@ impl sealed::Message for FromWorker<'_> {
         match self {
             Self::Hello(hello) => body.put_raw(&hello.to_bytes()),
             Self::Listener { fd } => body.put(fd),
-            Self::Ready | Self::Created => Ok(()),
+            Self::Ready { measured } => body.put_raw(measured),
+            Self::Created => Ok(()),
             Self::SetupFailed { step, errno } => body.put((step, errno)),
             Self::Loaded {
                 abi,

@@ -1,12 +1,13 @@
 //! The first words to the supervisor: locked down, and ready to be attested.
 
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use ipc_proto::channel::{Receiver, Sender};
 use ipc_proto::message::{Downstream, FromWorker, ToWorker};
 use ipc_proto::version::Hello;
 use sandbox::launch::{Cause, Failure};
+use sandbox::steps::worker::Confined;
 
 use super::ServeError;
 
@@ -20,18 +21,23 @@ use super::ServeError;
 pub(crate) fn greet(
     source: impl Read,
     sink: impl Write,
-    lockdown: Result<Option<OwnedFd>, &Failure>,
+    lockdown: Result<Confined, &Failure>,
 ) -> Result<(), ServeError> {
     let mut sender = Sender::new(sink);
     sender.queue(&FromWorker::Hello(Hello::OURS), 0, None)?;
+    let measured;
     let last = match lockdown {
-        Ok(Some(listener)) => {
-            let fd = listener.as_raw_fd();
-            send(&mut sender, &FromWorker::Listener { fd })?;
-            expect_taken(source)?;
-            FromWorker::Ready
+        Ok(confined) => {
+            if let Some(listener) = confined.listener {
+                let fd = listener.as_raw_fd();
+                send(&mut sender, &FromWorker::Listener { fd })?;
+                expect_taken(source)?;
+            }
+            measured = confined.measured.encode();
+            FromWorker::Ready {
+                measured: &measured,
+            }
         }
-        Ok(None) => FromWorker::Ready,
         Err(failure) => FromWorker::SetupFailed {
             step: failure.step as u32,
             errno: match failure.cause {
@@ -65,14 +71,32 @@ fn expect_taken(source: impl Read) -> Result<(), ServeError> {
 mod tests {
     use std::cell::Cell;
     use std::io;
+    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 
     use ipc_proto::decoder::Decoder;
     use ipc_proto::frame::encode;
     use ipc_proto::message::Upstream;
+    use sandbox::attest::Measured;
+    use sandbox::hardening::Taken;
     use sandbox::launch::Step;
 
     use super::*;
+
+    fn confined(listener: impl Into<OwnedFd>) -> Confined {
+        Confined {
+            listener: Some(listener.into()),
+            measured: MEASURED,
+        }
+    }
+
+    const MEASURED: Measured = Measured {
+        landlock: None,
+        mdwe: Taken::Held,
+        keyring: Taken::Held,
+        cores: Taken::NotOffered,
+        undumpable: true,
+    };
 
     fn frame(message: &ToWorker<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -118,13 +142,15 @@ mod tests {
         let answer = frame(&ToWorker::ListenerTaken);
 
         let sink = Watched(&mut out, &watch, &open_until);
-        greet(&*answer, sink, Ok(Some(listener.into()))).unwrap();
+        greet(&*answer, sink, Ok(confined(listener))).unwrap();
 
         let texts = sent(&out);
-        assert_eq!(
-            texts[1..],
-            [format!("Listener {{ fd: {fd} }}"), "Ready".into()]
-        );
+        let measured = MEASURED.encode();
+        let ready = FromWorker::Ready {
+            measured: &measured,
+        };
+        let listener = FromWorker::Listener { fd };
+        assert_eq!(texts[1..], [listener, ready].map(|m| format!("{m:?}")));
         assert_eq!(sent(&out[..open_until.get()]), texts[..2]);
     }
 
@@ -137,7 +163,7 @@ mod tests {
             let (_, listener) = UnixStream::pair().unwrap();
             let mut out = Vec::new();
 
-            let greeted = greet(&*answer, &mut out, Ok(Some(listener.into())));
+            let greeted = greet(&*answer, &mut out, Ok(confined(listener)));
 
             let text = greeted.unwrap_err().to_string();
             assert!(text.contains(error), "{text}");

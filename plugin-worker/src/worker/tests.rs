@@ -45,7 +45,7 @@ fn a_life_from_hello_to_shutdown() {
 #[test]
 fn a_peer_of_another_version_is_refused_before_anything_else() {
     let theirs = Hello {
-        version: 2,
+        version: Hello::OURS.version + 1,
         ..Hello::OURS
     };
 

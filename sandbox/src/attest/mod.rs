@@ -1,48 +1,83 @@
-//! Reads a worker's confinement back from outside, through procfs and its pidfd.
+//! Reads a worker's confinement back from outside: through procfs, its pidfd and its groups.
 //!
-//! Nothing the worker says is used. All reads go through one open `/proc/PID`
-//! directory, and count only if the pidfd is still alive after them.
+//! Nothing is believed that a worker says once plugin code is in it. What no kernel shows to
+//! others the worker [measures](Measured) while it is still trusted, and can't undo. All
+//! reads go through open folders of procfs, and count only if the pidfd is still alive after
+//! them.
 
+mod bounds;
+mod cores;
 mod fds;
+mod folder;
+mod measured;
 mod namespaces;
+mod speculation;
 mod threads;
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::io;
+use std::os::fd::BorrowedFd;
 
-use procfs::process::Process;
+pub use fds::Openable;
+pub use measured::{MAX_MEASURED, Measured};
 
-use crate::cgroup::LimitError;
-use crate::mounts::{Mounted, Planned, listed};
-use crate::plan::Ids;
-use crate::policy::{Capability, Net};
+use folder::{Folder, alive};
+use namespaces::Namespaces;
+
+use crate::cgroup::{Applied, LimitError, MemberError, Probe};
+use crate::mounts::{Mounted, Planned, listed, mount_ids};
+use crate::plan::Plan;
 use crate::report::{Control, Report};
-use crate::rlimits::Rlimits;
 use crate::weaken::{Weakened, off};
+
+/// A worker, by all that outlives a pid.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Pidfd of the worker.
+    pub worker: BorrowedFd<'a>,
+    /// Pidfd of init, which heads its pid namespace.
+    pub init: BorrowedFd<'a>,
+    /// Its groups, where it has any.
+    pub groups: Option<&'a Probe>,
+}
 
 /// What a worker must look like.
 #[derive(Debug, Clone)]
 pub struct Expected {
-    /// Its ids on the host.
-    pub ids: Ids,
+    /// What was to be built.
+    pub plan: Plan,
     /// Seccomp filters that it has from its launcher, see [`inherited_filters`].
     pub filters_inherited: u32,
-    /// Its resource limits.
-    pub rlimits: Rlimits,
-    /// What is mounted in its root.
-    pub mounts: Planned,
-    /// Whose network it is in.
-    pub net: Net,
-    /// The capabilities that it was granted.
-    pub capabilities: BTreeSet<Capability>,
-    /// Inode of its end of the IPC socket.
+    /// What was handed over to it.
+    pub channels: Channels,
+    /// Limits of its groups, as the launcher read them back when it had set them.
+    pub applied: Option<Applied>,
+    /// Why it has no groups, where it has none.
+    pub without_cgroup: Option<String>,
+    /// What it measured of itself.
+    pub measured: Measured,
+    /// What its profile lets a plugin open.
+    pub openable: Openable,
+}
+
+/// Inodes of the worker's ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Channels {
+    /// The IPC socket.
     pub ipc: u64,
-    /// Inode of its stdout pipe.
+    /// The stdout pipe.
     pub stdout: u64,
-    /// Inode of its stderr pipe.
+    /// The stderr pipe.
     pub stderr: u64,
+}
+
+/// When a worker is attested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It is locked down and waits; no plugin byte is in it.
+    Ready,
+    /// Plugin code runs: threads come and go, and so do fds of its own.
+    Serving,
 }
 
 /// What was found to differ, or why nothing could be found.
@@ -57,13 +92,16 @@ pub enum AttestError {
         /// Which file or link.
         what: &'static str,
         /// Why.
-        source: procfs::ProcError,
+        source: io::Error,
     },
     /// A limit of the cgroup isn't as it must be.
-    #[error("Cgroup: {0}")]
-    Cgroup(#[from] LimitError),
+    #[error("cgroup: {0}")]
+    Limit(#[from] LimitError),
+    /// It isn't in its cgroups.
+    #[error("cgroup: {0}")]
+    Member(#[from] MemberError),
     /// A control isn't as it must be.
-    #[error("{control:?}: {what} is {found}, must be {wanted}")]
+    #[error("{control}: {what} is {found}, must be {wanted}")]
     Mismatch {
         /// Which control.
         control: Control,
@@ -76,27 +114,60 @@ pub enum AttestError {
     },
 }
 
-/// Attests the worker behind `worker`, whose pid namespace `init` heads.
+/// How often a worker is looked at again whose thread ended under our eyes.
+const ATTEMPTS: usize = 3;
+
+/// Attests a worker.
 ///
 /// # Errors
 /// [`AttestError::Mismatch`] names the first control that isn't as it must be.
 pub fn attest(
-    worker: BorrowedFd<'_>,
-    init: BorrowedFd<'_>,
+    subject: Subject<'_>,
     expected: &Expected,
+    moment: Moment,
 ) -> Result<Report, AttestError> {
-    let (process, inits) = (open(worker)?, open(init)?);
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match attempt(subject, expected, moment) {
+            Err(AttestError::Gone) => {}
+            result => return result,
+        }
+        alive(subject.worker)?;
+        if attempts == ATTEMPTS {
+            let source = io::ErrorKind::NotFound.into();
+            let what = "any thread that stays";
+            return Err(AttestError::Read { what, source });
+        }
+    }
+}
+
+fn attempt(
+    subject: Subject<'_>,
+    expected: &Expected,
+    moment: Moment,
+) -> Result<Report, AttestError> {
+    let (pid, worker) = Folder::of(subject.worker)?;
+    let (_, init) = Folder::of(subject.init)?;
     let mut report = Report::default();
-    namespaces::attest(&process, &inits, expected, &mut report)?;
-    threads::attest(&process, expected, &mut report)?;
-    fds::attest(&process, expected, &mut report)?;
-    root(&process, expected, &mut report)?;
-    rlimits(&process, expected, &mut report)?;
-    undumpable(worker, &mut report)?;
-    // A pid that was reused would have given another process's files until here.
-    crate::sys::pidfd::pid(worker).map_err(gone)?;
-    crate::sys::pidfd::pid(init).map_err(gone)?;
-    report.findings.sort_by_key(|finding| finding.control);
+    let namespaces = Namespaces::of(&init)?;
+    let thread = threads::attest(&worker, &namespaces, expected, &mut report)?;
+    namespaces.nesting(&thread, &expected.plan, &mut report)?;
+    let mounts = root(&thread, expected, &mut report)?;
+    match moment {
+        Moment::Ready => fds::handed_over(&thread, &expected.channels, &mut report)?,
+        Moment::Serving => {
+            fds::serving(&thread, expected, &mounts, &mut report)?;
+            // One that ended meanwhile showed nothing.
+            threads::still_lives(&thread)?;
+        }
+    }
+    rlimits(&worker, expected, &mut report)?;
+    bounds::attest(pid, subject.groups, expected, &mut report)?;
+    undumpable(subject.worker, &expected.measured, &mut report)?;
+    measured::attest(&expected.measured, &expected.plan.lockdown, &mut report)?;
+    alive(subject.worker)?;
+    alive(subject.init)?;
     Ok(report)
 }
 
@@ -109,44 +180,6 @@ pub fn inherited_filters(pid: u32) -> std::io::Result<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let count = field(&status, "Seccomp_filters").and_then(|count| count.parse().ok());
     count.ok_or_else(|| std::io::ErrorKind::InvalidData.into())
-}
-
-fn open(pidfd: BorrowedFd<'_>) -> Result<Process, AttestError> {
-    let pid = crate::sys::pidfd::pid(pidfd.as_fd()).map_err(gone)?;
-    match Process::new(pid as i32) {
-        Err(procfs::ProcError::NotFound(_)) => Err(AttestError::Gone),
-        opened => read("/proc folder", opened),
-    }
-}
-
-/// What asking a pidfd gave.
-fn gone(error: std::io::Error) -> AttestError {
-    match error.raw_os_error() {
-        Some(libc::ESRCH) => AttestError::Gone,
-        _ => AttestError::Read {
-            what: "pidfd",
-            source: error.into(),
-        },
-    }
-}
-
-fn read<T>(what: &'static str, result: procfs::ProcResult<T>) -> Result<T, AttestError> {
-    result.map_err(|error| AttestError::Read {
-        what,
-        source: error,
-    })
-}
-
-fn text(
-    process: &Process,
-    what: &'static str,
-    path: impl AsRef<Path>,
-) -> Result<String, AttestError> {
-    let mut text = String::new();
-    let mut file = read(what, process.open_relative(path))?;
-    let result = file.read_to_string(&mut text);
-    read(what, result.map_err(procfs::ProcError::from))?;
-    Ok(text)
 }
 
 /// The value of a line of `status`, see proc_pid_status(5).
@@ -169,22 +202,29 @@ fn mismatch(
     }
 }
 
-/// The mount table of its namespace, seen from its root.
-fn root(worker: &Process, expected: &Expected, report: &mut Report) -> Result<(), AttestError> {
+/// The mount table of its namespace, seen from its root; the ids of the mounts.
+fn root(
+    thread: &Folder,
+    expected: &Expected,
+    report: &mut Report,
+) -> Result<BTreeSet<u32>, AttestError> {
+    let table = thread.text("mountinfo")?;
+    let ids = mount_ids(&table).collect();
     if off(Weakened::Root) {
-        return Ok(());
+        return Ok(ids);
     }
-    let found = listed(&text(worker, "mountinfo", "mountinfo")?);
+    let found = listed(&table);
+    let wanted = Planned::of(&expected.plan);
     let count = found.len();
-    if !expected.mounts.is(&found) {
-        let (found, wanted) = (table(&found), table(expected.mounts.iter()));
+    if !wanted.is(&found) {
+        let (found, wanted) = (shown(&found), shown(wanted.iter()));
         return Err(mismatch(Control::Root, "mount table", found, wanted));
     }
     report.enforced(Control::Root, format!("{count} mounts, as planned"));
-    Ok(())
+    Ok(ids)
 }
 
-fn table<'a>(mounts: impl IntoIterator<Item = &'a Mounted>) -> String {
+fn shown<'a>(mounts: impl IntoIterator<Item = &'a Mounted>) -> String {
     let line = |mount: &Mounted| {
         let shared = if mount.private { "" } else { ",not private" };
         format!("{} {}{shared}", mount.point, mount.flags.join(","))
@@ -192,42 +232,91 @@ fn table<'a>(mounts: impl IntoIterator<Item = &'a Mounted>) -> String {
     mounts.into_iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
-fn rlimits(worker: &Process, expected: &Expected, report: &mut Report) -> Result<(), AttestError> {
+fn rlimits(worker: &Folder, expected: &Expected, report: &mut Report) -> Result<(), AttestError> {
     if off(Weakened::Rlimits) {
         return Ok(());
     }
-    let limits = text(worker, "limits", "limits")?;
-    if let Err(difference) = expected.rlimits.check(&limits) {
+    let limits = worker.text("limits")?;
+    let wanted = &expected.plan.lockdown.rlimits;
+    if let Err(difference) = wanted.check(&limits) {
         let (what, wanted) = (difference.what, difference.wanted.to_string());
         return Err(mismatch(Control::Rlimits, what, difference.found, wanted));
     }
-    let value = format!("{} fds, no core dump", expected.rlimits.nofile);
+    let value = format!("{} fds, no core dump", wanted.nofile);
     report.enforced(Control::Rlimits, value);
     Ok(())
 }
 
-/// Asked of the kernel by pidfd. Who owns the files of `/proc/PID` doesn't tell it: those of
-/// an undumpable process belong to id 0 of its user namespace, which is the worker's own id.
-fn undumpable(worker: BorrowedFd<'_>, report: &mut Report) -> Result<(), AttestError> {
+/// As the worker read it back while it was trusted and, where the kernel tells, by pidfd. Who
+/// owns the files of `/proc/PID` doesn't tell it: those of an undumpable process belong to
+/// id 0 of its user namespace, which is the worker's own id.
+fn undumpable(
+    worker: BorrowedFd<'_>,
+    measured: &Measured,
+    report: &mut Report,
+) -> Result<(), AttestError> {
     if off(Weakened::Undumpable) {
         return Ok(());
     }
-    let told = crate::sys::pidfd::undumpable(worker).map_err(gone)?;
+    let told = match crate::sys::pidfd::undumpable(worker) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(AttestError::Gone),
+        Err(source) => {
+            return Err(AttestError::Read {
+                what: "pidfd",
+                source,
+            });
+        }
+        Ok(told) => told,
+    };
+    if !measured.undumpable || told == Some(false) {
+        let found = "dumpable".to_owned();
+        let wanted = "undumpable";
+        return Err(mismatch(Control::Undumpable, "process", found, wanted));
+    }
     let value = match told {
-        Some(true) => "set",
-        Some(false) => {
-            let found = "dumpable".to_owned();
-            return Err(mismatch(
-                Control::Undumpable,
-                "process",
-                found,
-                "undumpable",
-            ));
-        }
-        None => {
-            "set, as the worker read back before it loaded (others are told from Linux 6.16 on)"
-        }
+        Some(_) => "set",
+        None => "set, as the worker read back; this kernel tells nobody else (Linux 6.16)",
     };
     report.enforced(Control::Undumpable, value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardening::Taken;
+    use crate::landlock::Restricted;
+
+    pub(super) use crate::plan::tests::plan;
+
+    /// What a worker of [`plan`] must look like.
+    pub(super) fn expected() -> Expected {
+        Expected {
+            plan: plan(),
+            filters_inherited: 0,
+            channels: Channels {
+                ipc: 1,
+                stdout: 2,
+                stderr: 3,
+            },
+            applied: None,
+            without_cgroup: None,
+            measured: Measured {
+                landlock: Some(Restricted::NotBuilt),
+                mdwe: Taken::Held,
+                keyring: Taken::Held,
+                cores: Taken::NotOffered,
+                undumpable: true,
+            },
+            openable: Openable::default(),
+        }
+    }
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let status = "Seccomp_filters:\t3\nSeccomp:\t2\n";
+        assert_eq!(field(status, "Seccomp"), Some("2"));
+        assert_eq!(field(status, "Seccomp_filters"), Some("3"));
+        assert_eq!(field(status, "CapEff"), None);
+    }
 }

@@ -2,33 +2,73 @@
 
 use std::collections::BTreeSet;
 
-use procfs::process::Process;
-
-use super::{AttestError, Expected, field, mismatch, read, text};
+use super::folder::Folder;
+use super::namespaces::{self, Namespaces};
+use super::speculation::Speculation;
+use super::{AttestError, Expected, cores, field, mismatch};
 use crate::capabilities;
 use crate::plan::Ids;
 use crate::policy::Capability;
 use crate::report::{Control, Report};
 use crate::weaken::{Weakened, off};
 
-/// Checks each thread of it.
+/// Checks every thread that lives, and gives the folder of one: that of the process shows
+/// little once its main thread has ended, while the others run on.
 pub(super) fn attest(
-    worker: &Process,
+    worker: &Folder,
+    namespaces: &Namespaces,
     expected: &Expected,
     report: &mut Report,
-) -> Result<(), AttestError> {
+) -> Result<Folder, AttestError> {
     let mut count = 0;
-    for task in read("task", worker.tasks())? {
-        let task = read("task", task)?;
-        let path = format!("task/{}/status", task.tid);
-        thread(&text(worker, "status", &path)?, expected)?;
-        count += 1;
+    let mut living = None;
+    let mut speculation = None;
+    for tid in worker.numbers("task", "task")? {
+        let checked = worker.below(&format!("task/{tid}")).and_then(|thread| {
+            let status = thread.text("status")?;
+            if ended(&status) {
+                return Err(AttestError::Gone);
+            }
+            self::thread(&status, expected)?;
+            let speculates = Speculation::read(&status)?;
+            namespaces.attest(&thread, &expected.plan)?;
+            cores::attest(tid, expected.measured.cores, report)?;
+            Ok((thread, speculates))
+        });
+        match checked {
+            Ok((thread, speculates)) => {
+                count += 1;
+                living.get_or_insert(thread);
+                speculation.get_or_insert(speculates);
+            }
+            // It ended meanwhile, and runs no more code.
+            Err(AttestError::Gone) => {}
+            Err(error) => return Err(error),
+        }
     }
-    report.enforced(Control::Ids, ids(expected.ids));
-    report.enforced(Control::Capabilities, sets(&expected.capabilities));
+    let (Some(living), Some(speculation)) = (living, speculation) else {
+        return Err(AttestError::Gone);
+    };
+    namespaces::find(&expected.plan, report);
+    report.enforced(Control::Ids, ids(expected.plan.ids));
+    report.enforced(Control::Capabilities, sets(&expected.plan.capabilities));
     report.enforced(Control::NoNewPrivs, format!("set, {count} thread(s)"));
     report.enforced(Control::Seccomp, filters(expected.filters_inherited));
-    Ok(())
+    speculation.find(report);
+    Ok(living)
+}
+
+/// Fails if a thread has ended.
+pub(super) fn still_lives(thread: &Folder) -> Result<(), AttestError> {
+    match ended(&thread.text("status")?) {
+        true => Err(AttestError::Gone),
+        false => Ok(()),
+    }
+}
+
+/// Whether a thread is a zombie, or past that.
+fn ended(status: &str) -> bool {
+    field(status, "State").is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 /// Checks one thread's `status`, see proc_pid_status(5).
@@ -49,13 +89,13 @@ fn thread(status: &str, expected: &Expected) -> Result<(), AttestError> {
         must(Control::Seccomp, "Seccomp_filters", &filters.to_string())?;
     }
     if !off(Weakened::Capabilities) {
-        let granted = capabilities::mask(&expected.capabilities);
+        let granted = capabilities::mask(&expected.plan.capabilities);
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
             must(Control::Capabilities, set, &granted)?;
         }
     }
     if !off(Weakened::Ids) {
-        let (uid, gid) = match expected.ids {
+        let (uid, gid) = match expected.plan.ids {
             Ids::Mapped(id) => (id, id),
             Ids::Own => (
                 rustix::process::geteuid().as_raw(),
@@ -64,7 +104,7 @@ fn thread(status: &str, expected: &Expected) -> Result<(), AttestError> {
         };
         must(Control::Ids, "Uid", &four(uid))?;
         must(Control::Ids, "Gid", &four(gid))?;
-        if let Ids::Mapped(_) = expected.ids {
+        if let Ids::Mapped(_) = expected.plan.ids {
             must(Control::Ids, "Groups", "")?;
         }
     }
@@ -101,36 +141,16 @@ fn four(id: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mounts::Planned;
-    use crate::policy::Net;
-    use crate::rlimits::Rlimits;
 
-    const STATUS: &str = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t7\t7\t7\t7\nGroups:\t \n\
-        CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
-        CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n\
-        Seccomp_filters:\t1\n";
+    const STATUS: &str = "Name:\tx\nState:\tS (sleeping)\nUid:\t7\t7\t7\t7\nGid:\t7\t7\t7\t7\n\
+        Groups:\t \nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n\
+        CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\n\
+        NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
 
     fn expected() -> Expected {
-        Expected {
-            ids: Ids::Mapped(7),
-            filters_inherited: 0,
-            rlimits: Rlimits {
-                nofile: 40,
-                fsize: 0,
-                stack: 8 << 20,
-                sigpending: 64,
-                stand_in: None,
-                memlock: 0,
-                nice: 0,
-                rtprio: 0,
-            },
-            mounts: Planned::default(),
-            net: Net::Isolated,
-            capabilities: BTreeSet::new(),
-            ipc: 1,
-            stdout: 2,
-            stderr: 3,
-        }
+        let mut expected = super::super::tests::expected();
+        expected.plan.ids = Ids::Mapped(7);
+        expected
     }
 
     #[test]
@@ -139,11 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn thread_that_has_ended_is_told_from_one_that_lives() {
+        assert!(!ended(STATUS));
+        for state in ["Z (zombie)", "X (dead)"] {
+            assert!(ended(&STATUS.replace("S (sleeping)", state)));
+        }
+    }
+
+    #[test]
     fn each_set_holds_what_was_granted_and_no_more() {
-        let granted = Expected {
-            capabilities: [Capability::NetBindService].into(),
-            ..expected()
-        };
+        let mut granted = expected();
+        granted.plan.capabilities = [Capability::NetBindService].into();
         let all = STATUS.replace("0000000000000000", "0000000000000400");
         thread(&all, &granted).unwrap();
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {

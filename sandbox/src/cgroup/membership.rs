@@ -31,6 +31,17 @@ pub enum MemberError {
         /// The file that was written.
         source: FileError,
     },
+    /// It isn't among the processes of a group.
+    #[error("process {pid} is not in its cgroup {}", group.display())]
+    Missing {
+        /// The process.
+        pid: u32,
+        /// The group.
+        group: PathBuf,
+    },
+    /// The processes of a group can't be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is in another group.
     #[error("process {pid} is in cgroup {found:?} where it should be in {wanted:?}")]
     Elsewhere {
@@ -91,6 +102,19 @@ impl Membership {
         lines
             .find(|(controllers, _)| controllers.split(',').any(|one| one == name))
             .map(|(_, path)| Path::new(path))
+    }
+}
+
+/// Fails unless the process is one of the group's, as the group itself lists them: whichever
+/// path leads to it.
+pub(super) fn listed(group: &Directory, pid: u32) -> Result<(), MemberError> {
+    let members = group.read("cgroup.procs")?;
+    match members.lines().any(|member| member.parse() == Ok(pid)) {
+        true => Ok(()),
+        false => Err(MemberError::Missing {
+            pid,
+            group: group.path().to_owned(),
+        }),
     }
 }
 

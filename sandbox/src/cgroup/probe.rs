@@ -10,6 +10,7 @@ use super::directory::FileError;
 use super::groups::{Directories, Groups};
 use super::layout::Kind;
 use super::limits::{Applied, LimitError};
+use super::membership::{MemberError, listed};
 
 /// Reads and watches one worker's groups, from directories that the launcher sent.
 ///
@@ -119,6 +120,16 @@ impl Probe {
             }
         }
         self.counters.events()
+    }
+
+    /// Fails unless the process is in all of the groups. Only valid if its pidfd is still
+    /// alive afterwards.
+    ///
+    /// # Errors
+    /// The group that it isn't in.
+    pub fn verify_member(&self, pid: u32) -> Result<(), MemberError> {
+        let mut groups = self.groups.directories().iter();
+        groups.try_for_each(|group| listed(group, pid))
     }
 
     /// The limits as the kernel has them now, to be compared with

@@ -111,6 +111,17 @@ impl Profile {
             .map_or(self.default, |rule| rule.action)
     }
 
+    /// Whether a call goes through with any arguments at all, while loading at least.
+    #[must_use]
+    pub fn may_pass(&self, name: &str) -> bool {
+        let passes = |action| matches!(action, Action::Allow | Action::NotifyLoading);
+        let Some(number) = self.arch.number(name) else {
+            return false;
+        };
+        let rules = self.rules.get(&number).map_or(&[][..], Vec::as_slice);
+        passes(self.default) || rules.iter().any(|rule| passes(rule.action))
+    }
+
     /// The rule that decides about a call; none: the default does.
     #[must_use]
     pub fn rule(&self, number: u32, args: &[u64; 6]) -> Option<&Rule> {

@@ -8,9 +8,21 @@ use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior
 use rustix::thread::set_no_new_privs;
 
 use super::fds;
+use crate::attest::Measured;
+use crate::hardening::{self, Taken};
+use crate::landlock::{Canary, Restricted, Ruleset};
 use crate::launch::{Failure, Step};
 use crate::plan::Lockdown;
 use crate::weaken::{Weakened, off};
+
+/// A worker that has locked itself down.
+#[derive(Debug)]
+pub struct Confined {
+    /// Of its filter; none in a build that was told to have no filter.
+    pub listener: Option<OwnedFd>,
+    /// For the attestation.
+    pub measured: Measured,
+}
 
 /// Takes over the socket that init left at its number.
 ///
@@ -24,7 +36,7 @@ pub fn take_ipc() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// The first step that failed; the process must then end.
-pub fn confine() -> Result<Option<OwnedFd>, Failure> {
+pub fn confine() -> Result<Confined, Failure> {
     let lockdown = step(Step::ReadLockdown, read_lockdown)?;
     step(Step::ReadLockdown, || {
         Ok(rustix::thread::set_name(c"cordon-worker")?)
@@ -38,10 +50,41 @@ pub fn confine() -> Result<Option<OwnedFd>, Failure> {
     if !off(Weakened::Undumpable) {
         step(Step::Undumpable, become_undumpable)?;
     }
-    if off(Weakened::Seccomp) {
+    step(Step::Speculation, hardening::disable_speculation)?;
+    let measured = Measured {
+        keyring: step(Step::Keyring, hardening::join_keyring)?,
+        cores: hardening::take_core_cookie(),
+        mdwe: mdwe(lockdown.jit)?,
+        landlock: landlock(&lockdown.landlock)?,
+        undumpable: dumpable_behavior() == Ok(DumpableBehavior::NotDumpable),
+    };
+    let mut listener = None;
+    if !off(Weakened::Seccomp) {
+        let installed = step(Step::Seccomp, || lockdown.filter.install_with_listener());
+        listener = Some(installed?);
+    }
+    Ok(Confined { listener, measured })
+}
+
+fn mdwe(jit: bool) -> Result<Taken, Failure> {
+    if jit || off(Weakened::Mdwe) {
+        return Ok(Taken::NotAsked);
+    }
+    let taken = hardening::refuse_written_code();
+    if taken == Taken::Held {
+        step(Step::Mdwe, hardening::prove_mdwe)?;
+    }
+    Ok(taken)
+}
+
+fn landlock(ruleset: &Ruleset) -> Result<Option<Restricted>, Failure> {
+    if off(Weakened::Landlock) {
         return Ok(None);
     }
-    step(Step::Seccomp, || lockdown.filter.install_with_listener()).map(Some)
+    let canary = step(Step::HatchCanary, || Canary::hatch(ruleset))?;
+    let restricted = step(Step::Landlock, || ruleset.restrict_self())?;
+    step(Step::ProveLandlock, || canary.prove(restricted))?;
+    Ok(Some(restricted))
 }
 
 /// Read back here, where all code is still ours: before Linux 6.16 no kernel tells others.

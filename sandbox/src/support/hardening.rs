@@ -7,12 +7,9 @@ use super::container::RUN_OPTIONS;
 use super::filter::filters;
 use super::passing::passed_fds;
 use super::{Facility, Offer, Settings, State};
+use crate::landlock::{SCOPES_ABI, TCP_ABI};
 use crate::report::{Enforcement, Report};
 use crate::sys::{keyring, landlock, prctl};
-
-/// Versions of Landlock's interface, see landlock(7): TCP ports, scopes.
-const TCP_ABI: u32 = 4;
-const SCOPES_ABI: u32 = 6;
 
 /// Landlock, and all hardening but that of sockets.
 pub(super) fn offers(settings: &Settings) -> [Offer; 7] {

@@ -6,7 +6,9 @@
 pub mod clone;
 pub mod keyring;
 pub mod landlock;
+pub mod memory;
 pub mod mount;
+pub mod namespace;
 pub mod network;
 pub mod pidfd;
 pub mod prctl;

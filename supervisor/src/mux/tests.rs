@@ -56,7 +56,7 @@ fn unsolicited_duplicate_and_misfit_answers_are_violations() {
     assert!(feed(&mut mux, &returned(b""), call).is_err());
     let (call, _answer) = mux.open(&self::call(), None, Instant::now()).unwrap();
     assert!(feed(&mut mux, &FromWorker::Created, call).is_err());
-    assert!(feed(&mut mux, &FromWorker::Ready, 0).is_err());
+    assert!(feed(&mut mux, &FromWorker::Ready { measured: &[] }, 0).is_err());
     let op = HostOp::ContextGet { key: "k" };
     assert!(feed(&mut mux, &FromWorker::HostCall { seq: 1, op }, 99).is_err());
 }

@@ -64,13 +64,13 @@ barriers! {
     /// No core dump, and nothing to inspect.
     Undumpable, "undumpable", Some(Control::Undumpable), Some(Weakened::Undumpable);
     /// Landlock over files.
-    Landlock, "landlock", Some(Control::Landlock), None;
+    Landlock, "landlock", Some(Control::Landlock), Some(Weakened::Landlock);
     /// Landlock over TCP ports.
-    LandlockTcp, "landlock-tcp", Some(Control::LandlockTcp), None;
+    LandlockTcp, "landlock-tcp", Some(Control::LandlockTcp), Some(Weakened::LandlockTcp);
     /// Landlock's scopes.
-    LandlockScopes, "landlock-scopes", Some(Control::LandlockScopes), None;
+    LandlockScopes, "landlock-scopes", Some(Control::LandlockScopes), Some(Weakened::LandlockScopes);
     /// Memory that was written never becomes code.
-    Mdwe, "mdwe", Some(Control::Mdwe), None;
+    Mdwe, "mdwe", Some(Control::Mdwe), Some(Weakened::Mdwe);
     /// A session keyring of its own.
     Keyring, "keyring", Some(Control::Keyring), None;
     /// Nothing is open but what was handed over.

@@ -7,6 +7,7 @@ use ipc_proto::frame::encode;
 use ipc_proto::message::{FromWorker, ToWorker};
 use ipc_proto::version::Hello;
 use rustix::net::{SendFlags, send};
+use sandbox::attest::Measured;
 use sandbox::launch::{Cause, Failure, Step};
 use sandbox::seccomp::Listener;
 use sandbox::steps::now;
@@ -26,6 +27,8 @@ use crate::output::escape;
 pub(super) struct Ready {
     pub(super) listener: Option<Listener>,
     pub(super) pidfd: OwnedFd,
+    /// What it measured of itself.
+    pub(super) measured: Measured,
 }
 
 /// The worker's words until it is ready, with its pidfd; its listener is fetched on the way.
@@ -63,6 +66,7 @@ struct Greeting {
     greeted: bool,
     listener: Option<Listener>,
     pidfd: Option<OwnedFd>,
+    measured: Option<Measured>,
 }
 
 impl Greeting {
@@ -82,7 +86,10 @@ impl Greeting {
                 let cause = Cause::Errno(*errno);
                 return Err(Failure { step, cause }.into());
             }
-            FromWorker::Ready if self.greeted => return Ok(true),
+            FromWorker::Ready { measured } if self.greeted => {
+                self.measured = Some(Measured::decode(measured).map_err(handshake)?);
+                return Ok(true);
+            }
             _ => return Err(handshake("frames out of order")),
         }
         Ok(false)
@@ -97,9 +104,11 @@ impl Greeting {
             return Err(handshake("it has no listener"));
         }
         let pidfd = self.pidfd.ok_or_else(nameless)?;
+        let unmeasured = || handshake("it measured nothing");
         Ok(Ready {
             listener: self.listener,
             pidfd,
+            measured: self.measured.ok_or_else(unmeasured)?,
         })
     }
 }

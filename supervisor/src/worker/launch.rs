@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use sandbox::attest::{AttestError, Expected, attest};
+use sandbox::attest::{self, AttestError, Expected, Moment, Openable, Subject};
 use sandbox::cgroup::{Events, Probe};
 use sandbox::launch::Group;
-use sandbox::mounts::Planned;
-use sandbox::plan::{Bounds, Plan};
+use sandbox::plan::Plan;
 use sandbox::report::{Control, Demands, Enforcement, Report, Unmet};
 use sandbox::seccomp::Listener;
 use sandbox::steps::now;
@@ -61,7 +60,8 @@ struct Channels {
     socket: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
-    expected: Expected,
+    /// Inodes of the worker's.
+    theirs: attest::Channels,
     /// Whether the kernel refuses fds that are sent to the socket.
     fds_refused: bool,
 }
@@ -80,7 +80,7 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
         asked: now(),
         ..Timeline::default()
     };
-    let (channels, theirs) = channels(&request)?;
+    let (channels, theirs) = channels()?;
     let mut launched = request
         .launcher
         .launch(request.plan.clone(), theirs)
@@ -148,7 +148,7 @@ async fn failed(worker: &Worker, error: LaunchError) -> LaunchError {
 }
 
 /// Socket and pipes: our ends, and socket, stdout and stderr for the worker.
-fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> {
+fn channels() -> Result<(Channels, [OwnedFd; 3]), LaunchError> {
     let (socket, ipc) = setup(
         "socket",
         socketpair(
@@ -165,14 +165,7 @@ fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> 
     setup("socket", rustix::io::ioctl_fionbio(&socket, true))?;
     let (stdout, stdout_write) = setup("stdout", pipe_with(PipeFlags::CLOEXEC))?;
     let (stderr, stderr_write) = setup("stderr", pipe_with(PipeFlags::CLOEXEC))?;
-    let plan = &request.plan;
-    let expected = Expected {
-        ids: plan.ids,
-        filters_inherited: request.launcher.inherited_filters(),
-        rlimits: plan.lockdown.rlimits.clone(),
-        mounts: Planned::of(plan),
-        net: plan.net,
-        capabilities: plan.capabilities.clone(),
+    let theirs = attest::Channels {
         ipc: setup("socket", inode(&ipc))?,
         stdout: setup("stdout", inode(&stdout_write))?,
         stderr: setup("stderr", inode(&stderr_write))?,
@@ -182,7 +175,7 @@ fn channels(request: &Request) -> Result<(Channels, [OwnedFd; 3]), LaunchError> 
             socket,
             stdout,
             stderr,
-            expected,
+            theirs,
             fds_refused,
         },
         [ipc, stdout_write, stderr_write],
@@ -201,17 +194,39 @@ async fn confined(
     let own = setup("socket", channels.socket.try_clone())?;
     let socket = setup("socket", register(channels.socket, interest))?;
     let mut decoder = WorkerDecoder::new();
-    let Ready { listener, pidfd } = ready(&socket, &mut decoder).await?;
+    let Ready {
+        listener,
+        pidfd,
+        measured,
+    } = ready(&socket, &mut decoder).await?;
     timeline.ready = now();
     setup("socket", socket::pass_sender(&own, false))?;
-    let mut report = attest(pidfd.as_fd(), launched.init.as_fd(), &channels.expected)?;
-    let without_cgroup = request.launcher.without_cgroup();
-    add_bounds(
-        &mut report,
-        launched.group.as_ref(),
-        &request.plan,
-        without_cgroup,
-    )?;
+    let groups = std::mem::take(&mut launched.groups);
+    let (applied, probe) = match launched.group.take() {
+        Some(Group {
+            applied,
+            directories,
+        }) => {
+            let opened = Probe::open(&directories, groups).map_err(io::Error::other);
+            (Some(applied), Some(setup("cgroup watch", opened)?))
+        }
+        None => (None, None),
+    };
+    let expected = Expected {
+        plan: request.plan,
+        filters_inherited: request.launcher.inherited_filters(),
+        channels: channels.theirs,
+        applied,
+        without_cgroup: request.launcher.without_cgroup().map(str::to_owned),
+        measured,
+        openable: Openable::under(&request.filter.profile),
+    };
+    let subject = Subject {
+        worker: pidfd.as_fd(),
+        init: launched.init.as_fd(),
+        groups: probe.as_ref(),
+    };
+    let mut report = attest::attest(subject, &expected, Moment::Ready)?;
     add_passed_fds(&mut report, channels.fds_refused);
     add_mode(&mut report, request.filter.mode);
     demand(&report, &request.demands)?;
@@ -226,12 +241,6 @@ async fn confined(
         denials: listener.map(notifications).transpose()?,
         report: launched.report,
     };
-    let groups = std::mem::take(&mut launched.groups);
-    let probe = launched.group.map(|group| {
-        let opened = Probe::open(&group.directories, groups);
-        setup("cgroup watch", opened.map_err(io::Error::other))
-    });
-    let probe = probe.transpose()?;
     let pid = sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
     let worker = Worker {
         plugin: request.plugin,
@@ -261,28 +270,11 @@ async fn confined(
     Ok((Arc::new(worker), tasks))
 }
 
-/// Controls that no report has a finding of so far: demanded where policy requires them.
-const UNREAD: [Control; 8] = [
-    Control::Nesting,
-    Control::Landlock,
-    Control::LandlockTcp,
-    Control::LandlockScopes,
-    Control::Mdwe,
-    Control::Speculation,
-    Control::CoreScheduling,
-    Control::Keyring,
-];
-
 fn demand(report: &Report, demands: &Demands) -> Result<(), Box<Unmet>> {
     if weakened() {
         return Ok(());
     }
-    let mut demands = demands.clone();
-    let unread = UNREAD.into_iter().filter(|control| {
-        report.finding(*control).is_none() && !demands.required.contains(control)
-    });
-    demands.allow_degraded.extend(unread.collect::<Vec<_>>());
-    report.meet(&demands).map_err(Box::new)
+    report.meet(demands).map_err(Box::new)
 }
 
 /// The tasks of an attested worker, with all that they need, to be started.
@@ -325,50 +317,6 @@ fn notifications(listener: Listener) -> Result<(Listener, AsyncFd<OwnedFd>), Lau
 
 fn readable(what: &'static str, fd: io::Result<OwnedFd>) -> Result<AsyncFd<OwnedFd>, LaunchError> {
     setup(what, fd.and_then(|fd| register(fd, Interest::READABLE)))
-}
-
-/// Limits of the cgroup as the launcher read them back, which must be the plan's; or what of the
-/// resource limits, attested already, stands in for them.
-fn add_bounds(
-    report: &mut Report,
-    group: Option<&Group>,
-    plan: &Plan,
-    without_cgroup: Option<&str>,
-) -> Result<(), AttestError> {
-    match (&plan.bounds, group) {
-        (Bounds::Cgroup(limits), Some(Group { applied, .. })) => {
-            if !off(Weakened::Memory) && !off(Weakened::Pids) {
-                applied.verify(limits)?;
-            }
-            let value = format!(
-                "memory {} MiB, tasks {}, cpu {}/{} us",
-                applied.memory_max >> 20,
-                applied.pids_max,
-                applied.cpu_max.quota_us,
-                applied.cpu_max.period_us
-            );
-            report.enforced(Control::Cgroup, value);
-        }
-        (Bounds::Rlimits, _) => {
-            let value = match plan.lockdown.rlimits.stand_in {
-                Some(limits) => format!(
-                    "resource limits stand in: data {} MiB, address space {} MiB, tasks {}, cpu \
-                     unlimited; {}",
-                    limits.data >> 20,
-                    limits.address_space >> 20,
-                    limits.tasks,
-                    without_cgroup.unwrap_or("no cgroup")
-                ),
-                None => "nothing stands in".to_owned(),
-            };
-            report.add(Control::Cgroup, Enforcement::Degraded, false, value);
-        }
-        (Bounds::Cgroup(_), None) => {
-            let why = "the launcher made no cgroup";
-            report.add(Control::Cgroup, Enforcement::Absent, true, why);
-        }
-    }
-    Ok(())
 }
 
 /// Which program the filter runs can't be read back: it was checked in the launcher, and

@@ -2,7 +2,7 @@
 
 #include "deed.h"
 
-DEED("creates a file on the host", BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "ids"),
+DEED("creates a file on the host", BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "landlock") ELSE("EACCES", "ids"),
      DATA("{file}"))
 
 static void permitted(const char *data) {

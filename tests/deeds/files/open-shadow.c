@@ -3,7 +3,7 @@
 #include "deed.h"
 
 DEED("reads the password hashes of the host",
-     BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "ids"))
+     BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "landlock") ELSE("EACCES", "ids"))
 
 static void permitted(const char *data) {
     char byte;

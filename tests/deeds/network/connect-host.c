@@ -3,7 +3,7 @@
 
 #include "deed.h"
 
-DEED("connects to a port of the host", BY_FILTER ELSE("ENETUNREACH", "net"), DATA("{port}"))
+DEED("connects to a port of the host", BY_FILTER ELSE("EACCES", "landlock-tcp") ELSE("ENETUNREACH", "net"), DATA("{port}"))
 
 static void permitted(const char *data) {
     (void)data;

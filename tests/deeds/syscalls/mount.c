@@ -4,7 +4,7 @@
 #include "deed.h"
 
 DEED("lays a file system of its own over /tmp",
-     BY_KILL("mount") ELSE("EPERM", "ids") ELSE("EPERM", "capabilities"))
+     BY_KILL("mount") ELSE("EPERM", "landlock") ELSE("EPERM", "ids") ELSE("EPERM", "capabilities"))
 
 static void permitted(const char *data) {
     struct stat status;

@@ -2,7 +2,7 @@
 
 #include "deed.h"
 
-DEED("traces the parent of its process", BY_KILL("ptrace") ELSE("EPERM", "ids") ELSE("EPERM", "capabilities"))
+DEED("traces the parent of its process", BY_KILL("ptrace") ELSE("EPERM", "landlock") ELSE("EPERM", "ids") ELSE("EPERM", "capabilities"))
 
 static void permitted(const char *data) {
     (void)data;

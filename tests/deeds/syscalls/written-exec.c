@@ -3,7 +3,7 @@
 #include "code.h"
 #include "deed.h"
 
-DEED("runs code that it has written to memory", BY_FILTER)
+DEED("runs code that it has written to memory", BY_FILTER ELSE("EACCES", "mdwe"))
 
 static void permitted(const char *data) {
     (void)data;

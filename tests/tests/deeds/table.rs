@@ -43,6 +43,11 @@ pub(crate) enum Success {
 }
 
 const FILTER: Control = refused("seccomp", "EPERM").recorded("denied-syscall");
+const LANDLOCK: Control = refused("landlock", "EACCES");
+/// Tracing and mounting, whatever the rules are.
+const ANY_DOMAIN: Control = refused("landlock", "EPERM");
+const LANDLOCK_TCP: Control = refused("landlock-tcp", "EACCES");
+const LANDLOCK_SCOPES: Control = refused("landlock-scopes", "EPERM");
 const ROOT: Control = refused("root", "ENOENT");
 const OWN_NET: Control = refused("net", "ENETUNREACH");
 const OWN_PIDS: Control = refused("pid", "ESRCH");
@@ -52,6 +57,7 @@ const NO_NESTING: Control = refused("ids", "ENOSPC");
 const NO_CAPS: Control = refused("capabilities", "EPERM");
 const MAX_FDS: Control = refused("rlimits", "EMFILE");
 const NO_LOCKED_MEMORY: Control = refused("rlimits", "ENOMEM");
+const NO_WRITTEN_CODE: Control = refused("mdwe", "EACCES");
 const NO_FILES: Control = ended("rlimits", "SIGXFSZ");
 const MAX_TASKS: Control = refused("pids", "EAGAIN").recorded("threads");
 const MAX_MEMORY: Control = ended("memory", "ran out of the memory").recorded("oom-kill");
@@ -123,18 +129,26 @@ const LITTLE_TIME_TO_LOAD: &[&str] = &[
 
 /// Every deed with every control that stops it alone. The product answers with the first.
 pub(crate) const DEEDS: &[Deed] = &[
-    call("open-shadow", "", &[FILTER, ROOT, FOREIGN_ID]),
+    call("open-shadow", "", &[FILTER, LANDLOCK, ROOT, FOREIGN_ID]),
     call("see-host", "", &[FILTER, ROOT]),
     call("see-host-as-fstat", "", &[ROOT]),
-    call("write-outside", "{file}", &[FILTER, ROOT, FOREIGN_ID]),
-    call("connect-host", "{port}", &[FILTER, OWN_NET]),
-    call("execve", "", &[FILTER, ROOT]).printing(SHELL),
+    call(
+        "write-outside",
+        "{file}",
+        &[FILTER, LANDLOCK, ROOT, FOREIGN_ID],
+    ),
+    call("connect-host", "{port}", &[FILTER, LANDLOCK_TCP, OWN_NET]),
+    call("execve", "", &[FILTER, LANDLOCK, ROOT]).printing(SHELL),
     call("kill-all", "", &[FILTER, OWN_PIDS]),
-    call("kill-one", "{pid}", &[FILTER, OWN_PIDS, OWN_NAMESPACE]),
+    call(
+        "kill-one",
+        "{pid}",
+        &[FILTER, LANDLOCK_SCOPES, OWN_PIDS, OWN_NAMESPACE],
+    ),
     call(
         "ptrace-parent",
         "",
-        &[never("ptrace"), OWN_NAMESPACE, NO_CAPS],
+        &[never("ptrace"), ANY_DOMAIN, OWN_NAMESPACE, NO_CAPS],
     ),
     call("fork-bomb", "64", &[FILTER, MAX_TASKS]),
     call("allocate", "1024", &[MAX_MEMORY]).with(MUCH_CPU),
@@ -145,23 +159,31 @@ pub(crate) const DEEDS: &[Deed] = &[
     call("own-filter", "", &[never("seccomp")]),
     call("own-filter-by-prctl", "", &[never("prctl")]),
     call("own-listener", "", &[never("seccomp")]),
-    call("mount", "", &[never("mount"), OWN_NAMESPACE, NO_CAPS]),
+    call(
+        "mount",
+        "",
+        &[never("mount"), ANY_DOMAIN, OWN_NAMESPACE, NO_CAPS],
+    ),
     call("unshare", "", &[never("unshare"), NO_NESTING]),
     call("keyctl", "", &[never("add_key")]),
     call("io-uring", "", &[never("io_uring_setup"), NO_LOCKED_MEMORY]),
     call("bpf", "", &[never("bpf"), OWN_NAMESPACE, NO_CAPS]),
     call("memfd-exec", "", &[FILTER, NO_FILES]),
-    call("written-exec", "", &[FILTER]),
-    early("open-shadow", "", &[ROOT, FOREIGN_ID]),
+    call("written-exec", "", &[FILTER, NO_WRITTEN_CODE]),
+    early("open-shadow", "", &[ROOT, LANDLOCK, FOREIGN_ID]),
     early("see-host", "", &[ROOT]),
-    early("write-outside", "{file}", &[FILTER, ROOT, FOREIGN_ID]),
-    early("connect-host", "{port}", &[FILTER, OWN_NET]),
-    early("execve", "", &[FILTER, ROOT]).printing(SHELL),
+    early(
+        "write-outside",
+        "{file}",
+        &[FILTER, LANDLOCK, ROOT, FOREIGN_ID],
+    ),
+    early("connect-host", "{port}", &[FILTER, LANDLOCK_TCP, OWN_NET]),
+    early("execve", "", &[FILTER, LANDLOCK, ROOT]).printing(SHELL),
     early("kill-all", "", &[FILTER, OWN_PIDS]),
     early(
         "ptrace-parent",
         "",
-        &[never("ptrace"), OWN_NAMESPACE, NO_CAPS],
+        &[never("ptrace"), ANY_DOMAIN, OWN_NAMESPACE, NO_CAPS],
     ),
     early("fork-bomb", "64", &[FILTER, MAX_TASKS]),
     early("allocate", "256", &[MAX_MEMORY]).with(MUCH_CPU),
