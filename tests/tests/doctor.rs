@@ -219,10 +219,16 @@ fn filter_above_us_is_named_with_what_it_refuses() {
             "refused: unshare; 1 seccomp filter(s) above us",
         ),
     ] {
-        let (code, object) = without(refusal, || examine(doctor()));
+        let run = || {
+            Cordon::normal()
+                .run(&example("deflate"))
+                .call("compress", "x")
+        };
+        let ((code, object), run) = without(refusal, || (examine(doctor()), run().finish()));
 
         let offer = offer(&object, facility);
         assert_eq!((code, &offer["state"]), (10, &state.into()), "{offer:#}");
+        assert_eq!(run.status.code(), Some(10), "{run}");
         assert!(offer["found"].as_str().unwrap().contains(word), "{offer:#}");
     }
 }

@@ -31,12 +31,19 @@ fn report_names_each_control_with_class_state_and_value() {
     assert_eq!(object["mode"], "strict");
     assert_eq!(object["unmet"], Value::Array(Vec::new()));
     assert!(object["launch_micros"].as_u64().unwrap() > 0);
+    let findings = object["findings"].as_array().unwrap();
+    let controls: Vec<&Value> = findings.iter().map(|finding| &finding["control"]).collect();
+    // No control is left out in silence.
+    assert_eq!(
+        controls,
+        Control::ALL.iter().map(|c| c.name()).collect::<Vec<_>>()
+    );
     let text = String::from_utf8(table.stdout).unwrap();
     assert!(
         text.starts_with("deflate 1.0.0, UNSIGNED, Linux "),
         "{text}"
     );
-    for finding in object["findings"].as_array().unwrap() {
+    for finding in findings {
         assert_eq!(names(finding), "class control enforcement offered value");
         let cell = |name: &str| finding[name].as_str().unwrap();
         let row = text.lines().find(|line| line.starts_with(cell("control")));
@@ -72,6 +79,26 @@ fn unmet_demand_exits_with_10_and_still_prints_what_was_read() {
     }
     // Nobody demands what the host doesn't offer, unless policy does.
     assert_eq!(offered.status.code(), Some(0), "{offered}");
+}
+
+#[test]
+fn core_control_that_the_host_lacks_is_refused_and_by_its_name_allowed_aloud() {
+    let allow = ["--allow-degraded", "landlock"];
+    let (refused, allowed, called) = without(Refusal::LANDLOCK, || {
+        let called = Cordon::normal().run(&example("deflate"));
+        let called = called.call("compress", "x").options(&allow).finish();
+        (run(&[]), run(&allow), called)
+    });
+
+    assert_eq!(refused.status.code(), Some(10), "{refused}");
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(errors.contains("landlock is absent ("), "{errors}");
+    for finished in [&allowed, &called] {
+        assert_eq!(finished.status.code(), Some(0), "{finished}");
+        let errors = String::from_utf8_lossy(&finished.stderr);
+        let warning = "cordon: warning: plugin deflate: landlock is absent (";
+        assert!(errors.contains(warning), "{errors}");
+    }
 }
 
 #[test]
