@@ -181,6 +181,7 @@ mod tests {
     use super::*;
     use crate::cgroup::Limits;
     use crate::plan::tests::plan;
+    use crate::policy::{FileAccess, FileGrant};
     use crate::seccomp::init_program;
 
     fn ceiling() -> Ceiling {
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn each_excess_is_refused_by_name() {
         type Change = fn(&mut Plan);
-        let excesses: [(Change, &str); 14] = [
+        let excesses: [(Change, &str); 15] = [
             (|plan| plan.name = "../greet".into(), "plain word"),
             (|plan| plan.name = ".hidden".into(), "plain word"),
             (|plan| plan.ids = Ids::Mapped(0), "uid"),
@@ -254,6 +255,16 @@ mod tests {
                     plan.environment.extend([preload]);
                 },
                 "LD_PRELOAD",
+            ),
+            (
+                |plan| {
+                    plan.files.push(FileGrant {
+                        source: "/etc".into(),
+                        target: "/data".into(),
+                        access: FileAccess::Read,
+                    });
+                },
+                "/etc isn't below anything",
             ),
         ];
         for (change, named) in excesses {

@@ -56,8 +56,8 @@ pub enum RuleError {
         /// What that place is for.
         why: String,
     },
-    /// Two at one place.
-    #[error("two things are granted at {}", .0.display())]
+    /// Hidden by another one, at the same place or around it.
+    #[error("{} would hide what else is granted there or below it", .0.display())]
     Taken(PathBuf),
 }
 
@@ -78,7 +78,7 @@ pub fn check(files: &[FileGrant], tmp: bool, allowed: &[Allowed]) -> Result<(), 
         source(file, allowed)?;
         target(&file.target, tmp)?;
         let earlier = &files[..index];
-        if earlier.iter().any(|other| other.target == file.target) {
+        if (earlier.iter()).any(|other| other.target.starts_with(&file.target)) {
             return Err(RuleError::Taken(file.target.clone()));
         }
     }
@@ -292,13 +292,18 @@ mod tests {
     }
 
     #[test]
-    fn one_place_is_granted_once() {
+    fn nothing_hides_what_else_is_granted() {
         let twice = [
             file("/srv/data/a", "/data", FileAccess::Read),
             file("/srv/data/b", "/data", FileAccess::Read),
         ];
         let taken = Err(RuleError::Taken("/data".into()));
         assert_eq!(check(&twice, false, &allowed()), taken);
+        let inner_first = [
+            file("/srv/data/a", "/data/a", FileAccess::Read),
+            file("/srv/data/b", "/data", FileAccess::Read),
+        ];
+        assert_eq!(check(&inner_first, false, &allowed()), taken);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
 mod access;
+mod landlock;
 mod mounts;
 mod overlay;
 mod product;
