@@ -61,6 +61,8 @@ async fn denied_open_names_path_flags_function_thread_and_call() {
     let errno = Errno::EPERM;
     assert_eq!(denial.answer, Answer::Refused { errno });
     assert_eq!(violation.calls.len(), 1);
+    let rule = violation.allowed_by.as_deref();
+    assert_eq!(rule, Some("grants.files, to be written"));
     let evidence = violation.evidence;
     assert!(
         evidence.starts_with("openat(AT_FDCWD, \"/etc/shadow\", "),

@@ -17,7 +17,7 @@ pub(super) enum Base {
 }
 
 /// A file's name, for errors, and its text.
-type Source = (&'static str, &'static str);
+type Source<'a> = (&'a str, &'a str);
 
 macro_rules! source {
     ($name:literal, $arch:expr) => {
@@ -64,29 +64,39 @@ impl Profile {
     /// # Errors
     /// The first thing that can't be resolved, with file and line.
     pub fn parse(name: &str, text: &str, granted: Granted) -> Result<Profile, ProfileError> {
-        let mut files = vec![File::read(name, text)?];
-        // Each base is narrower than what stands on it, so this ends.
-        while let Some((base, arch)) = files.last().and_then(File::base) {
-            let (name, text) = base.source(arch);
-            let file = File::read(name, text)?;
-            if file
-                .base()
-                .is_some_and(|(below, _)| below as u8 >= base as u8)
-            {
-                return Err(ProfileError::Base(name.to_owned()));
-            }
-            files.push(file);
-        }
-        Profile::of_files(&files, granted)
+        Profile::of_files(&files((name, text))?, granted)
     }
 }
 
-fn of_source((name, text): Source, granted: Granted) -> Result<Profile, ProfileError> {
+/// A profile's file, and those that it stands on.
+fn files((name, text): Source<'_>) -> Result<Vec<File>, ProfileError> {
+    let mut files = vec![File::read(name, text)?];
+    // Each base is narrower than what stands on it, so this ends.
+    while let Some((base, arch)) = files.last().and_then(File::base) {
+        let (name, text) = base.source(arch);
+        let file = File::read(name, text)?;
+        if file
+            .base()
+            .is_some_and(|(below, _)| below as u8 >= base as u8)
+        {
+            return Err(ProfileError::Base(name.to_owned()));
+        }
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn of_source((name, text): Source<'_>, granted: Granted) -> Result<Profile, ProfileError> {
     Profile::parse(name, text, granted)
 }
 
 impl Mode {
-    fn source(self, arch: Arch) -> Source {
+    /// The file of its profile, and those that it stands on.
+    pub(super) fn files(self, arch: Arch) -> Result<Vec<File>, ProfileError> {
+        files(self.source(arch))
+    }
+
+    fn source(self, arch: Arch) -> Source<'static> {
         match self {
             Mode::Strict => Base::Strict.source(arch),
             Mode::Basic => Base::Basic.source(arch),
@@ -97,7 +107,7 @@ impl Mode {
 }
 
 impl Base {
-    fn source(self, arch: Arch) -> Source {
+    fn source(self, arch: Arch) -> Source<'static> {
         match self {
             Base::Never => source!("never", arch),
             Base::Strict => source!("strict", arch),

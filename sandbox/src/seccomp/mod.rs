@@ -11,6 +11,7 @@
 //!
 //! [never-list]: never_list_violations
 
+mod allowance;
 mod arch;
 mod builtin;
 mod caller;
@@ -29,6 +30,7 @@ mod rule_tests;
 use std::io;
 use std::os::fd::OwnedFd;
 
+pub use allowance::Allowance;
 pub use arch::Arch;
 pub use caller::{Caller, Mapping};
 pub use describe::{Lookup, Registers};

@@ -80,6 +80,8 @@ facilities! {
     Nesting, "nesting", Core;
     /// A filter with its listener.
     Seccomp, "seccomp", Core;
+    /// The right to fetch that listener, and to read a worker's memory.
+    Ptrace, "ptrace", Core;
     /// Groups with limits.
     Cgroup, "cgroup", Core;
     /// Landlock over files.
@@ -106,8 +108,6 @@ facilities! {
     DetachedClones, "detached-clones", Extra;
     /// File systems whose files can be granted.
     IdMappedMounts, "id-mapped-mounts", Extra;
-    /// Who may inspect a process.
-    Ptrace, "ptrace", Extra;
     /// The host itself, not a container on it.
     Container, "container", Extra;
 }

@@ -68,16 +68,16 @@ pub(super) fn set(name: &str, value: &str) -> String {
     format!("sysctl -w {name}={value} && echo '{name} = {value}' > /etc/sysctl.d/60-cordon.conf")
 }
 
-/// Yama's strictest scope is the one that stops us too: the stack of a denied call is read
-/// from outside (process_vm_readv(2)).
+/// Yama's strictest scope is the one that stops us too: a worker's listener is fetched from
+/// outside (pidfd_getfd(2)), and its memory read.
 pub(super) fn ptrace(settings: &Settings) -> Offer {
     const SCOPE: &str = "kernel.yama.ptrace_scope";
     match settings.sysctl(SCOPE) {
         Some(3) => Offer::lacking(
             Facility::Ptrace,
-            State::Degraded,
+            State::Refused,
             format!("{SCOPE} is 3"),
-            "nobody may read a worker's memory: denials don't name library and symbol",
+            "nobody may fetch a worker's seccomp listener from it: no plugin is loaded",
         )
         .mended_by(format!(
             "boot with {SCOPE} at 2 or less; it can't be lowered again: {}",
@@ -116,8 +116,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn strictest_yama_scope_takes_evidence_and_no_other_does() {
-        for (scope, state) in [("1\n", State::Available), ("3\n", State::Degraded)] {
+    fn strictest_yama_scope_takes_the_listener_and_no_other_does() {
+        for (scope, state) in [("1\n", State::Available), ("3\n", State::Refused)] {
             let (_folder, settings) = host(&[("/proc/sys/kernel/yama/ptrace_scope", scope)]);
             assert_eq!(ptrace(&settings).state, state);
         }

@@ -70,10 +70,10 @@ impl Worker {
                 let (worker, listener) = (Arc::clone(self), Arc::clone(listener));
                 tokio::spawn(async move {
                     let (package, held) = (Arc::clone(&worker.package), Arc::clone(&listener));
-                    let evidence = Evidence::gather(call, held, package, permit).await;
-                    let denial = evidence.into_denial(&call, phase, answer);
+                    let evidence = Evidence::gather(call, answer, held, package, permit).await;
+                    let violation = evidence.add_to(violation, &call, phase, answer);
                     worker.settle(&listener, &call, answer, |worker| {
-                        worker.violate(violation.denial(denial));
+                        worker.violate(violation);
                     });
                 });
             }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sandbox::mounts::PLUGIN_FOLDER;
-use sandbox::seccomp::{Caller, Listener, Lookup, Mapping, Notification, Phase, Registers};
+use sandbox::seccomp::{
+    Allowance, Caller, Grant, Listener, Lookup, Mapping, Notification, Phase, Registers,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::package::Package;
-use crate::violations::{Answer, Denial, Frame};
+use crate::violations::{Answer, Denial, Frame, Violation};
 
 /// Denials of one worker that are looked at in one second; the others are counted.
 const PER_SECOND: u32 = 32;
@@ -17,7 +19,7 @@ const PER_SECOND: u32 = 32;
 const AT_ONCE: usize = 4;
 /// How long looking may take. A thread can have mapped a file of a file system that doesn't
 /// answer, and pass its address.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(200);
 /// The bytes of the stack that are searched for a return address.
 const STACK: usize = 64 << 10;
 /// How often a thread that isn't asleep yet is asked for its stack, and the pause between.
@@ -28,6 +30,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 pub(super) struct Evidence {
     args: Vec<String>,
     frame: Frame,
+    allowance: Option<Allowance>,
 }
 
 /// How much looking one worker is worth. Charged before anything is looked at.
@@ -67,12 +70,14 @@ impl Evidence {
         Evidence {
             args: call.arguments(&Registers),
             frame: Frame::unknown(why),
+            allowance: None,
         }
     }
 
-    /// Looks at the call from a thread of its own, which nobody waits for in the end.
+    /// Looks at the call from a thread of its own, which is left alone when it takes too long.
     pub(super) async fn gather(
         call: Notification,
+        answer: Answer,
         listener: Arc<Listener>,
         package: Arc<Package>,
         permit: OwnedSemaphorePermit,
@@ -80,28 +85,49 @@ impl Evidence {
         let (tell, told) = oneshot::channel();
         let look = move || {
             let evidence = Evidence::seen(&call, &listener, &package);
-            // Nobody may wait any more.
+            // By then nobody may wait.
             tell.send(evidence).ok();
             drop(permit);
         };
         let thread = std::thread::Builder::new().name("cordon-evidence".into());
         // Where no thread can be made nobody tells.
         let looking = thread.spawn(look);
-        match timeout(PATIENCE, told).await {
+        let seen = match timeout(PATIENCE, told).await {
             Ok(Ok(evidence)) => evidence,
             Ok(Err(_)) if looking.is_err() => Self::of_registers(&call, "no thread to look with"),
             _ => Self::of_registers(&call, "its memory didn't answer in time"),
+        };
+        if answer == Answer::Killed {
+            // Nothing ever allows it, and nobody is to wait for that to be found.
+            return seen;
+        }
+        // Reads profiles at its first use.
+        let allowance = tokio::task::spawn_blocking(move || call.allowance()).await;
+        Evidence {
+            allowance: allowance.ok().flatten(),
+            ..seen
         }
     }
 
-    pub(super) fn into_denial(self, call: &Notification, phase: Phase, answer: Answer) -> Denial {
-        Denial {
+    /// Adds it to the violation of the call.
+    pub(super) fn add_to(
+        self,
+        violation: Violation,
+        call: &Notification,
+        phase: Phase,
+        answer: Answer,
+    ) -> Violation {
+        let violation = violation.denial(Denial {
             args: self.args,
             thread: call.tid,
             phase,
             answer,
             frame: self.frame,
             ip: call.ip,
+        });
+        match self.allowance {
+            Some(allowance) => violation.allowed_by(rule(allowance)),
+            None => violation,
         }
     }
 
@@ -113,6 +139,7 @@ impl Evidence {
         let evidence = Evidence {
             args: call.arguments(&caller),
             frame: frame(call, &caller, package).unwrap_or_else(Frame::unknown),
+            allowance: None,
         };
         // Else all of it may be another thread's.
         match listener.is_valid(call.id) {
@@ -152,6 +179,27 @@ fn frame(call: &Notification, caller: &Caller, package: &Package) -> Result<Fram
         "no return address of its own among {} KiB of stack",
         read >> 10
     ))
+}
+
+/// The part of a policy that allows it.
+fn rule(allowance: Allowance) -> String {
+    let grant = match allowance {
+        Allowance::Mode(mode) => return format!("seccomp.mode = \"{mode}\""),
+        Allowance::Grant(grant) => grant,
+    };
+    let field = match grant {
+        Grant::Files => "files",
+        Grant::FilesWrite => "files, to be written",
+        Grant::Tcp => "tcp",
+        Grant::Listen => "tcp.bind",
+        Grant::Udp => "tcp, in a network of its own",
+        Grant::RawSockets => "capabilities, NET_RAW",
+        Grant::Processes => "processes",
+        Grant::Jit => "jit",
+        Grant::Memlock => "locked_memory",
+        Grant::Priority => "nice",
+    };
+    format!("grants.{field}")
 }
 
 /// It has told us of its call just before it goes to sleep.
