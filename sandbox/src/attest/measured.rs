@@ -138,10 +138,9 @@ fn ports(tcp: &TcpPorts) -> String {
 
 fn mdwe(measured: Taken, jit: bool, report: &mut Report) -> Result<(), AttestError> {
     match measured {
-        // Whatever the kernel offers: the grant rules it out.
         Taken::NotAsked if jit => {
-            let why = "the plugin is granted to make memory executable";
-            report.add(Control::Mdwe, Enforcement::Absent, false, why);
+            let why = "absent by grant: the plugin may make memory executable";
+            report.add(Control::Mdwe, Enforcement::Absent, true, why);
         }
         Taken::NotAsked if !off(Weakened::Mdwe) => {
             let found = "left out".to_owned();
@@ -254,7 +253,7 @@ mod tests {
         let mdwe = Taken::NotAsked;
         let waived = report(Measured { mdwe, ..FULL }, true).unwrap();
         let found = enforcement(&waived, Control::Mdwe);
-        assert_eq!(found, (Enforcement::Absent, false));
+        assert_eq!(found, (Enforcement::Absent, true));
         let error = report(Measured { mdwe, ..FULL }, false).unwrap_err();
         assert!(error.to_string().starts_with("mdwe: "), "{error}");
         let mdwe = Taken::Refused(libc::EPERM);
