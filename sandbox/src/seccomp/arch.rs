@@ -18,6 +18,9 @@ static AARCH64: [Entry; count(AARCH64_TABLE)] = parse(AARCH64_TABLE);
 const X86_64_TABLE: &str = include_str!("../../profiles/syscalls.x86_64.txt");
 const AARCH64_TABLE: &str = include_str!("../../profiles/syscalls.aarch64.txt");
 
+/// Names that neither table has, each with the architecture that does, or `newer`.
+const ELSEWHERE: &str = include_str!("../../profiles/syscalls.elsewhere.txt");
+
 type Entry = (u32, &'static str);
 
 impl Arch {
@@ -81,6 +84,13 @@ impl Arch {
             Arch::Aarch64 => &AARCH64,
         }
     }
+}
+
+/// Whether a name is a system call of any architecture, or of a kernel newer than our tables.
+pub(super) fn known_elsewhere(name: &str) -> bool {
+    let elsewhere = ELSEWHERE.lines().filter_map(|line| line.split_once(' '));
+    Arch::ALL.iter().any(|arch| arch.number(name).is_some())
+        || elsewhere.into_iter().any(|(known, _)| known == name)
 }
 
 impl std::fmt::Display for Arch {

@@ -59,6 +59,13 @@ impl Profile {
         of_source(Base::Never.source(arch), Granted::NONE)
     }
 
+    /// What a worker's own program needs to load a plugin and to serve: strict without the
+    /// never-list beneath it.
+    pub(super) fn core(arch: Arch) -> Result<Profile, ProfileError> {
+        let (name, text) = Mode::Strict.source(arch);
+        Profile::of_files(&[File::read(name, text)?], Granted::NONE)
+    }
+
     /// Reads a profile file, and those that it stands on.
     ///
     /// # Errors

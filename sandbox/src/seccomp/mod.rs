@@ -21,6 +21,7 @@ mod filter;
 mod mode;
 mod never;
 mod notify;
+pub mod oci;
 mod profile;
 mod program;
 mod reach;

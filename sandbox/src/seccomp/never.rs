@@ -109,15 +109,41 @@ pub(super) const X32_BIT: u32 = 0x4000_0000;
 /// hand can be held against it.
 #[must_use]
 pub fn never_list_violations(program: &Program) -> Vec<&'static str> {
+    found(program)
+        .into_iter()
+        .map(|found| found.label)
+        .collect()
+}
+
+/// Calls of the never-list that a program allows.
+pub(super) struct Found {
+    /// As reports name them.
+    pub(super) label: &'static str,
+    /// The call, and the argument by which it is one of them.
+    call: Option<(&'static str, usize, Bits)>,
+}
+
+impl Found {
+    /// One of these calls; none where they are those of a whole foreign ABI.
+    pub(super) fn example(&self, arch: Arch) -> Option<(u32, [u64; 6])> {
+        let (name, arg, bits) = self.call?;
+        let mut args = [0; 6];
+        args[arg] = bits.example().into();
+        Some((arch.number(name)?, args))
+    }
+}
+
+pub(super) fn found(program: &Program) -> Vec<Found> {
     let mut found = Vec::new();
+    let foreign = |label| Found { label, call: None };
     if program.may_allow(&Calls::ALL.with_arch(Bits::masked(AUDIT_64BIT, 0))) {
-        found.push("calls of a 32-bit architecture");
+        found.push(foreign("calls of a 32-bit architecture"));
     }
     for arch in Arch::ALL {
         let calls = Calls::ALL.with_arch(Bits::exactly(arch.audit()));
         let x32 = calls.with_nr(Bits::masked(X32_BIT, X32_BIT));
         if arch == Arch::X86_64 && program.may_allow(&x32) {
-            found.push("x32 calls");
+            found.push(foreign("x32 calls"));
         }
         // A call that the architecture lacks has no number by which to allow it.
         let allowed = |name: &str, arg: usize, bits: Bits| {
@@ -125,14 +151,24 @@ pub fn never_list_violations(program: &Program) -> Vec<&'static str> {
                 program.may_allow(&calls.with_nr(Bits::exactly(number)).with_arg(arg, bits))
             })
         };
-        found.extend(CALLS.iter().filter(|name| allowed(name, 0, Bits::ANY)));
+        let calls = CALLS.iter().filter(|name| allowed(name, 0, Bits::ANY));
+        found.extend(calls.map(|name| Found {
+            label: name,
+            call: Some((name, 0, Bits::ANY)),
+        }));
         let cases = CASES
             .iter()
             .filter(|case| allowed(case.call, case.arg, case.bits));
-        found.extend(cases.map(|case| case.label));
+        found.extend(cases.map(|case| Found {
+            label: case.label,
+            call: Some((case.call, case.arg, case.bits)),
+        }));
         // Anything but a query, all ones, has at least one bit that is zero.
         if (0..u32::BITS).any(|bit| allowed("personality", 0, Bits::masked(1 << bit, 0))) {
-            found.push("personality");
+            found.push(Found {
+                label: "personality",
+                call: Some(("personality", 0, Bits::ANY)),
+            });
         }
     }
     found

@@ -54,6 +54,11 @@ impl Bits {
         }
     }
 
+    /// One of the values.
+    pub(super) fn example(self) -> u32 {
+        self.value
+    }
+
     fn and(self, k: u32) -> Bits {
         Bits {
             known: self.known | !k,
