@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sandbox::seccomp::oci::{Custom, Cut, Resolved};
 use sandbox::seccomp::{Arch, BuiltinError, Grant, Granted, Mode, Profile, Program};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use crate::config::Seccomp;
+use crate::manifest::PluginId;
 
 /// Which profile a worker's filter was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +26,57 @@ pub enum FilterMode {
 #[derive(Debug)]
 pub(crate) struct Filter {
     pub(crate) mode: FilterMode,
-    pub(crate) profile: Profile,
+    pub(crate) profile: Arc<Profile>,
     pub(crate) program: Program,
+}
+
+/// An operator's profile, resolved for this machine and its running kernel.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CustomProfile {
+    /// Where it was read from.
+    pub file: PathBuf,
+    /// What the filter means.
+    pub profile: Arc<Profile>,
+    /// What the never-list took from it.
+    pub cuts: Vec<Cut>,
+    /// What was decided about its conditional parts.
+    pub resolved: Vec<Resolved>,
+    program: Program,
+}
+
+impl CustomProfile {
+    pub(crate) fn new(file: &Path, custom: Custom) -> CustomProfile {
+        CustomProfile {
+            file: file.to_owned(),
+            profile: Arc::new(custom.profile),
+            cuts: custom.cuts,
+            resolved: custom.resolved,
+            program: custom.program,
+        }
+    }
+
+    fn filter(&self) -> Arc<Filter> {
+        Arc::new(Filter {
+            mode: FilterMode::Custom,
+            profile: Arc::clone(&self.profile),
+            program: self.program.clone(),
+        })
+    }
+
+    /// Tells of what in it doesn't hold as it is written.
+    fn log(&self, plugin: &PluginId) {
+        let file = self.file.display();
+        if !self.cuts.is_empty() {
+            let calls: Vec<_> = self.cuts.iter().map(|cut| cut.calls).collect();
+            tracing::warn!(
+                "plugin {plugin}: {file} permits what no policy may, cut from it: {}",
+                calls.join(", ")
+            );
+        }
+        for resolved in &self.resolved {
+            tracing::info!("plugin {plugin}: {file}: {resolved}");
+        }
+    }
 }
 
 /// Why a plugin gets no filter.
@@ -51,18 +103,32 @@ pub enum FilterError {
 pub(crate) struct Filters(Mutex<HashMap<(Mode, Granted), Arc<Filter>>>);
 
 impl Filters {
-    /// The filter that policy sets for a worker of these grants. A new one takes a
-    /// millisecond.
-    pub(crate) fn of(&self, set: &Seccomp, granted: Granted) -> Result<Arc<Filter>, FilterError> {
-        match set {
-            Seccomp::Narrowest => self.built_in(Mode::narrowest(granted), granted),
-            Seccomp::Mode(mode) => match granted.iter().find(|grant| grant.mode() > *mode) {
-                Some(grant) => Err(FilterError::TooNarrow { mode: *mode, grant }),
-                None => self.built_in(*mode, granted),
-            },
+    /// The filter that policy sets for a plugin of these grants. What is wider, or doesn't hold
+    /// as it is written, is logged.
+    pub(crate) fn of(
+        &self,
+        plugin: &PluginId,
+        set: &Seccomp,
+        granted: Granted,
+    ) -> Result<Arc<Filter>, FilterError> {
+        let mode = match set {
+            Seccomp::Narrowest => Mode::narrowest(granted),
+            Seccomp::Mode(mode) => *mode,
+            Seccomp::Custom(custom) => {
+                custom.log(plugin);
+                return Ok(custom.filter());
+            }
+        };
+        if let Some(grant) = granted.iter().find(|grant| grant.mode() > mode) {
+            return Err(FilterError::TooNarrow { mode, grant });
         }
+        if mode == Mode::Permissive {
+            tracing::warn!("plugin {plugin} runs in seccomp mode permissive, for development");
+        }
+        self.built_in(mode, granted)
     }
 
+    /// A new one takes a millisecond.
     fn built_in(&self, mode: Mode, granted: Granted) -> Result<Arc<Filter>, FilterError> {
         let mut filters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(filter) = filters.get(&(mode, granted)) {
@@ -72,7 +138,7 @@ impl Filters {
         let program = profile.compile().map_err(broken)?;
         let filter = Arc::new(Filter {
             mode: FilterMode::BuiltIn(mode),
-            profile,
+            profile: Arc::new(profile),
             program,
         });
         filters.insert((mode, granted), Arc::clone(&filter));
@@ -104,6 +170,10 @@ impl Serialize for FilterMode {
 mod tests {
     use super::*;
 
+    fn plugin() -> PluginId {
+        "greet".parse().unwrap()
+    }
+
     #[test]
     fn the_narrowest_mode_is_taken_where_policy_sets_none() {
         let filters = Filters::default();
@@ -113,9 +183,11 @@ mod tests {
             (vec![Grant::Files, Grant::Processes], Mode::Moderate),
         ] {
             let granted = grants.into_iter().collect();
-            let filter = filters.of(&Seccomp::Narrowest, granted).unwrap();
+            let filter = filters.of(&plugin(), &Seccomp::Narrowest, granted).unwrap();
             assert_eq!(filter.mode, FilterMode::BuiltIn(mode));
-            let again = filters.of(&Seccomp::Mode(mode), granted).unwrap();
+            let again = filters
+                .of(&plugin(), &Seccomp::Mode(mode), granted)
+                .unwrap();
             assert!(Arc::ptr_eq(&filter, &again), "it is compiled once");
         }
     }
@@ -124,7 +196,7 @@ mod tests {
     fn a_mode_that_is_too_narrow_for_a_grant_is_refused_by_name() {
         let granted = [Grant::Files, Grant::Tcp].into_iter().collect();
         let error = Filters::default()
-            .of(&Seccomp::Mode(Mode::Basic), granted)
+            .of(&plugin(), &Seccomp::Mode(Mode::Basic), granted)
             .unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -87,6 +87,12 @@ impl Cordon {
         self.command("inspect", plugin)
     }
 
+    /// `cordon profile PROFILE`, options to follow.
+    #[must_use]
+    pub fn profile(&self, profile: &Path) -> Invocation {
+        self.command("profile", profile)
+    }
+
     /// `cordon report PLUGIN`, options to follow.
     #[must_use]
     pub fn confinement(&self, plugin: &Path) -> Invocation {

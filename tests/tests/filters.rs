@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
 use std::fs;
+use std::path::Path;
 
 use cordon_tests::command::{Cordon, Finished};
 use cordon_tests::plugins::{bare, example};
@@ -57,6 +58,75 @@ fn permissive_lets_all_but_the_never_list_through_and_says_so() {
     let warned = confinement("", "[seccomp]\nmode = \"permissive\"");
     let text = String::from_utf8_lossy(&warned.stderr);
     assert!(text.contains("seccomp mode permissive"), "{warned}");
+}
+
+/// The operator's own: sockets for everybody, and `bpf`, which no policy may permit.
+const OWN: &str = r#"{
+    "defaultAction": "SCMP_ACT_ERRNO",
+    "syscalls": [
+        { "names": ["socket", "connect", "bpf"], "action": "SCMP_ACT_ALLOW" },
+        { "names": ["read", "mmap"], "action": "SCMP_ACT_KILL_PROCESS" }
+    ]
+}"#;
+
+#[test]
+fn a_custom_profile_widens_up_to_the_never_list_and_never_keeps_a_plugin_from_serving() {
+    let folder = TempDir::with_prefix("cordon-filters-").unwrap();
+    fs::write(folder.path().join("own.json"), OWN).unwrap();
+    let policy = folder.path().join("policy.toml");
+    fs::write(&policy, "[seccomp]\nprofile = \"own.json\"").unwrap();
+    let options = ["--policy", policy.to_str().unwrap()];
+    let run = |deed, data| {
+        let run = Cordon::normal().run(&example("vandal")).call(deed, data);
+        run.options(&options)
+    };
+
+    let connected = run("connect-host", "9").report();
+    let refused = run("execve", "").report();
+    let never = run("bpf", "").finish();
+
+    assert!(connected.reply().contains("ENETUNREACH"), "{connected:?}");
+    assert!(refused.reply().contains("EPERM"), "{refused:?}");
+    assert_eq!(refused.violations.by_kind["denied-syscall"], 1);
+    assert_eq!(never.status.code(), Some(9), "{never}");
+    let text = String::from_utf8_lossy(&never.stderr);
+    let cut = "own.json permits what no policy may, cut from it: bpf";
+    assert!(text.contains(cut), "{never}");
+}
+
+#[test]
+fn profile_shows_every_rule_with_its_reason_and_what_is_cut() {
+    let folder = TempDir::with_prefix("cordon-filters-").unwrap();
+    let own = folder.path().join("own.json");
+    fs::write(&own, OWN).unwrap();
+    let show = |name: &Path, options: &[&str]| {
+        let shown = Cordon::normal().profile(name).options(options);
+        shown.options(&["--format", "json"]).finish()
+    };
+
+    let strict = object(&show(Path::new("strict"), &[]));
+    let granted = object(&show(Path::new("basic"), &["--grant", "jit"]));
+    let custom = object(&show(&own, &[]));
+    let missing = show(Path::new("stricter"), &[]);
+
+    assert_eq!(strict["default"], "refuse");
+    let has_reason = |rule: &Value| !rule["reason"].as_str().unwrap().is_empty();
+    assert!(strict["rules"].as_array().unwrap().iter().all(has_reason));
+    let jit = |rule: &&Value| rule["syscall"] == "pkey_alloc" && rule["action"] == "allow";
+    assert!(
+        granted["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|rule| jit(&rule))
+    );
+    assert_eq!(custom["cuts"][0]["calls"], "bpf");
+    assert_eq!(missing.status.code(), Some(3), "{missing}");
+}
+
+fn object(finished: &Finished) -> Value {
+    assert_eq!(finished.status.code(), Some(0), "{finished}");
+    serde_json::from_slice(&finished.stdout).unwrap()
 }
 
 /// `cordon report` of a plugin that asks, under a policy.

@@ -1,6 +1,7 @@
 //! What a filter means: rules per system call, conditions on arguments, actions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use nix::errno::Errno;
 use serde::Deserialize;
@@ -180,6 +181,41 @@ impl Condition {
     }
 }
 
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Allow => f.write_str("allow"),
+            Action::NotifyLoading => f.write_str("allow while loading"),
+            Action::Refuse => f.write_str("refuse"),
+            Action::Kill => f.write_str("kill"),
+            Action::Errno(errno) => write!(f, "{errno:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    /// `argument 1 & 0xff00 = 0x2100`, arguments from 0.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "argument {}", self.arg)?;
+        if self.width == Width::Int {
+            f.write_str(" (int)")?;
+        }
+        let op = match self.op {
+            Op::MaskedEq(mask) => {
+                write!(f, " & {mask:#x}")?;
+                "="
+            }
+            Op::Eq => "=",
+            Op::Ne => "≠",
+            Op::Lt => "<",
+            Op::Le => "≤",
+            Op::Gt => ">",
+            Op::Ge => "≥",
+        };
+        write!(f, " {op} {:#x}", self.value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +235,16 @@ mod tests {
         ] {
             assert_eq!(strict(call, NO_ARGS), Action::Refuse, "{call}");
         }
+    }
+
+    #[test]
+    fn conditions_and_actions_are_readable() {
+        let profile = Profile::builtin(Mode::Strict, Arch::X86_64, Granted::NONE).unwrap();
+        let ioctl = &profile.rules[&Arch::X86_64.number("ioctl").unwrap()];
+        let shown = |rule: &Rule| format!("{}: {}", rule.conditions[0], rule.action);
+        let lines: Vec<_> = ioctl.iter().map(shown).collect();
+        assert_eq!(lines[0], "argument 1 (int) = 0x5401: ENOTTY");
+        assert_eq!(lines[3], "argument 1 (int) & 0xff00 = 0x2100: kill");
     }
 
     #[test]

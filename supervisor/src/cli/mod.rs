@@ -6,6 +6,7 @@ mod exit;
 mod inspect;
 mod policy;
 mod print;
+mod profile;
 mod report;
 mod run;
 mod selftest;
@@ -43,6 +44,8 @@ enum Command {
     Report(report::Arguments),
     /// Tell whether a plugin would be loaded, and what speaks against it. Runs no plugin code.
     Check(check::Arguments),
+    /// Show what a seccomp mode or profile permits, rule by rule, and why.
+    Profile(profile::Arguments),
     /// Load hostile plugins, and see that each is stopped by the control that it names.
     Selftest(selftest::Arguments),
     /// Show what this host offers, what is missing, and what mends it.
@@ -103,6 +106,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Report(arguments) => report::report(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Selftest(arguments) => selftest::selftest(&arguments),
+        Command::Profile(arguments) => profile::profile(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
     };
     match result {

@@ -13,6 +13,7 @@
 //! log_violations = true
 //! [seccomp]
 //! mode = "basic"                   # else the narrowest that the grants need
+//! # profile = "own.json"           # or the operator's own, as OCI runtimes and Docker have it
 //! [confinement]
 //! require = ["core-scheduling"]    # demanded even where the host doesn't offer it
 //! allow_degraded = ["cgroup"]      # may be degraded or absent, and is reported so
@@ -41,7 +42,7 @@ use thiserror::Error;
 
 use file::{Call, Document, Load, Monitor, PluginSettings};
 pub use grants::{FileRule, FileRuleError, GrantError, Grantable, Network};
-pub use seccomp::Seccomp;
+pub use seccomp::{Seccomp, SeccompError, read as read_profile};
 
 use crate::document::{self, DocumentError};
 use crate::limits::{Limit, LimitSettings, Limits, TiersCrossed};
@@ -124,6 +125,16 @@ pub enum PolicyError {
         /// Which fields, and why not.
         source: RuleError,
     },
+    /// The filter that it sets can't be had.
+    #[error("{}: policy, {table}seccomp: {source}", file.display())]
+    Seccomp {
+        /// The policy file.
+        file: PathBuf,
+        /// Whose filter: empty, or `plugin.ID.`.
+        table: String,
+        /// Why not.
+        source: SeccompError,
+    },
 }
 
 /// Why what policy says about one plugin can't hold.
@@ -154,12 +165,21 @@ impl Policy {
             source,
         })?;
         let resolve = |settings: &PluginSettings, base: &PolicyRules, table: String| {
+            let place = table.clone();
             let refused = |source| PolicyError::Rules {
                 file: file.to_owned(),
                 table,
                 source,
             };
-            settings.applied_to(base).map_err(refused)
+            let mut rules = settings.applied_to(base).map_err(refused)?;
+            let folder = file.parent().unwrap_or(Path::new(""));
+            let seccomp = settings.seccomp.applied_to(&base.seccomp, folder);
+            rules.seccomp = seccomp.map_err(|source| PolicyError::Seccomp {
+                file: file.to_owned(),
+                table: place,
+                source,
+            })?;
+            Ok(rules)
         };
         let rules = resolve(
             &document.everywhere(),

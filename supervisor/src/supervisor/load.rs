@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use sandbox::cgroup::CpuMax;
 use sandbox::plan::Plan;
 use sandbox::policy::{self, Tmpfs};
-use sandbox::seccomp::{Granted, Mode};
+use sandbox::seccomp::Granted;
 use sandbox::weaken::weakened;
 
 use super::lease::Lease;
@@ -17,7 +17,7 @@ use super::{Entry, Shared, Supervisor, TooFewFds, fds};
 use crate::config::Network;
 use crate::ending::Ending;
 use crate::files::located;
-use crate::filters::{Filter, FilterError, FilterMode};
+use crate::filters::FilterError;
 use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
 use crate::manifest::{Nice, PluginId, Realtime};
@@ -256,7 +256,12 @@ impl Shared {
             let located = located.map_err(|_| LoadError::Stopped)?;
             policy.files = located.map_err(|error| failed(error.into()))?;
         }
-        let filter = self.filter(id, &policy)?;
+        let set = &self.policy.rules(id).seccomp;
+        let filter = self.filters.of(id, set, Granted::of(&policy));
+        let filter = filter.map_err(|source| LoadError::Filter {
+            plugin: id.clone(),
+            source,
+        })?;
         let (file, preload) = package.paths();
         let mut plan = Plan::resolve(&policy, name, lease.ids, key, filter.program.clone());
         if self.launcher.without_cgroup().is_some() {
@@ -278,20 +283,6 @@ impl Shared {
         };
         let worker = launch(request).await.map_err(failed)?;
         Ok((worker, lease))
-    }
-
-    /// The filter that policy sets for a plugin of these grants.
-    fn filter(&self, id: &PluginId, policy: &policy::Policy) -> Result<Arc<Filter>, LoadError> {
-        let set = &self.policy.rules(id).seccomp;
-        let filter = self.filters.of(set, Granted::of(policy));
-        let filter = filter.map_err(|source| LoadError::Filter {
-            plugin: id.clone(),
-            source,
-        })?;
-        if filter.mode == FilterMode::BuiltIn(Mode::Permissive) {
-            tracing::warn!("plugin {id} runs in seccomp mode permissive, which is for development");
-        }
-        Ok(filter)
     }
 
     /// This package is the plugin's now; the image of another one before it has no use.
