@@ -115,6 +115,21 @@ fn json_of_a_run_is_one_object_with_these_fields() {
 }
 
 #[test]
+fn what_was_denied_is_told_beside_the_reply() {
+    let denied = run("vandal").call("open-shadow", "").finish();
+
+    assert_eq!(denied.stdout, b"STOPPED: EPERM open /etc/shadow\n");
+    let told = String::from_utf8(denied.stderr).unwrap();
+    let violation = "cordon: violation: vandal: medium: denied system call openat: \
+        openat(AT_FDCWD, \"/etc/shadow\", O_RDONLY|O_CLOEXEC), at libvandal.so!open_shadow+0x";
+    assert!(told.starts_with(violation), "{told}");
+    assert!(
+        told.ends_with(" (would be allowed by grants.files)\n"),
+        "{told}"
+    );
+}
+
+#[test]
 fn json_of_a_plugin_that_failed_says_why() {
     let run = run("vandal").call("allocate", "").call("execve", "");
 

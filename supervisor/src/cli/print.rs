@@ -52,6 +52,13 @@ pub(super) fn conceded(plugin: &PluginStatus) {
     }
 }
 
+/// Tells of what a plugin did that it may not, on standard error.
+pub(super) fn violations(plugin: &PluginStatus) {
+    for violation in &plugin.violations {
+        error(&format_args!("violation: {violation}"));
+    }
+}
+
 fn write(out: &mut impl Write, text: &[u8]) -> Result<Reader, Failure> {
     match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => Ok(Reader::There),

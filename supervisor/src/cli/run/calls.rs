@@ -46,7 +46,12 @@ pub(super) async fn call(
             code = Code::Unmounted;
         }
         supervisor.unload(&id).await.ok();
-        if let (Format::Json, Some(mut status)) = (arguments.format, supervisor.status(&id)) {
+        let Some(mut status) = supervisor.status(&id) else {
+            return Ok(code);
+        };
+        if arguments.format == Format::Table {
+            print::violations(&status);
+        } else {
             status.state = state.unwrap_or(status.state);
             status.conceded = loaded.map_or_else(Vec::new, |loaded| loaded.conceded);
             let mut object = summary(&status, results);
@@ -63,9 +68,12 @@ pub(super) async fn call(
 
 /// What is known of a plugin that didn't come up is printed all the same.
 fn not_loaded(supervisor: &Supervisor, format: Format, error: LoadError) -> Failure {
-    if let (Format::Json, Some(status)) = (format, supervisor.list().first()) {
-        // Why it didn't come up says more than why that can't be printed.
-        print::json(&summary(status, Vec::new())).ok();
+    if let Some(status) = supervisor.list().first() {
+        match format {
+            // Why it didn't come up says more than why that can't be printed.
+            Format::Json => drop(print::json(&summary(status, Vec::new()))),
+            Format::Table => print::violations(status),
+        }
     }
     error.into()
 }
