@@ -85,7 +85,13 @@ fn a_custom_profile_widens_up_to_the_never_list_and_never_keeps_a_plugin_from_se
     let refused = run("execve", "").report();
     let never = run("bpf", "").finish();
 
-    assert!(connected.reply().contains("ENETUNREACH"), "{connected:?}");
+    // By Landlock, or an empty network on kernels without its rules for TCP.
+    let next = ["EACCES", "ENETUNREACH"];
+    let stopped = next.iter().any(|errno| connected.reply().contains(errno));
+    assert!(
+        stopped && connected.violations.counted == 0,
+        "{connected:?}"
+    );
     assert!(refused.reply().contains("EPERM"), "{refused:?}");
     assert_eq!(refused.violations.by_kind["denied-syscall"], 1);
     assert_eq!(never.status.code(), Some(9), "{never}");
