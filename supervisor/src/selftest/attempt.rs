@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sandbox::report::{Control, Report};
+use tokio::time::timeout;
 
 use super::deed::Deed;
 use super::scene::Scene;
 use super::shown::Shown;
+use super::suite::LOAD_DEADLINE;
 use super::verdict::{Outcome, Seen, Verdict, expected, judge, twin_worked};
 use crate::manifest::PluginId;
 use crate::output::escape;
@@ -70,7 +72,7 @@ impl Attempt<'_> {
             return refused;
         }
         let permitted = self.seen(permitted, twin, scene);
-        let judged = if twin_worked(&permitted) {
+        let mut judged = if twin_worked(&permitted) {
             if twin != deed {
                 self.supervisor.unload(twin).await.ok();
             }
@@ -80,8 +82,12 @@ impl Attempt<'_> {
             (Verdict::TwinFailed, Some(permitted.shown), detail)
         };
         for id in [twin, deed] {
-            // One that never came up, or ended, needs no unloading.
-            self.supervisor.unload(id).await.ok();
+            // One that never came up, or ended, is no more there to be unloaded.
+            let unload = timeout(SETTLE * self.patience, self.supervisor.unload(id));
+            if unload.await.is_err() {
+                judged.0 = Verdict::GotThrough;
+                judged.2 += "; its worker outlives the unload";
+            }
         }
         judged
     }
@@ -105,9 +111,7 @@ impl Attempt<'_> {
             && !matches!(act.shown, Shown::Errno(_))
         {
             // What becomes of a late call is decided within the grace.
-            tokio::time::timeout(SETTLE * self.patience, worker.ended())
-                .await
-                .ok();
+            timeout(SETTLE * self.patience, worker.ended()).await.ok();
         }
         self.settle(id, report).await;
         let seen = self.seen(act, id, scene);
@@ -116,8 +120,11 @@ impl Attempt<'_> {
     }
 
     async fn load(&self, file: &Path) -> Result<(), Act> {
-        let loaded = self.supervisor.load(file).await;
-        loaded.map(drop).map_err(|error| Act::of_load(&error))
+        let bound = (LOAD_DEADLINE.as_duration() + SETTLE) * self.patience;
+        match timeout(bound, self.supervisor.load(file)).await {
+            Ok(loaded) => loaded.map(drop).map_err(|error| Act::of_load(&error)),
+            Err(_) => Err(Act::endless()),
+        }
     }
 
     async fn call(&self, plugin: &PluginId, method: &str, data: &str) -> Act {
@@ -129,7 +136,11 @@ impl Attempt<'_> {
             deadline: Some(time * self.patience),
             ..Call::default()
         };
-        Act::of_call(&self.supervisor.call(plugin, call).await)
+        let bound = (time + SETTLE) * self.patience;
+        match timeout(bound, self.supervisor.call(plugin, call)).await {
+            Ok(result) => Act::of_call(&result),
+            Err(_) => Act::endless(),
+        }
     }
 
     /// Waits for the record of the violation that is expected: some come as events.
@@ -159,7 +170,7 @@ impl Attempt<'_> {
             shown: act.shown,
             sentence: act.sentence,
             violations,
-            touched: scene.touched(&said),
+            touched: scene.touched(&said).or_else(|| unescaped(&lines)),
             lines,
         }
     }
@@ -200,12 +211,28 @@ impl Act {
         }
     }
 
+    fn endless() -> Act {
+        Act {
+            shown: Shown::Endless,
+            sentence: "it goes on, and no deadline ends it".into(),
+            missed: Vec::new(),
+        }
+    }
+
     /// What is to be said where policy refused the load; nothing else is known then.
     fn refused(&self) -> Option<Judged> {
         let missed = self.missed.clone();
         let verdict = Verdict::NotEnforceable { missed };
         (!self.missed.is_empty()).then(|| (verdict, None, self.sentence.clone()))
     }
+}
+
+fn unescaped(lines: &[String]) -> Option<&'static str> {
+    let steers = |line: &String| line.contains(char::is_control);
+    lines
+        .iter()
+        .any(steers)
+        .then_some("its output has a control character in it")
 }
 
 fn told(who: &str, seen: &Seen) -> String {

@@ -81,8 +81,16 @@ barriers! {
     Precheck, "precheck", None, None;
     /// Its libraries are found by the supervisor, in trusted folders.
     Closure, "closure", None, None;
-    /// Its image: read-only, vetted bytes.
+    /// Its image: vetted bytes that nobody can change.
     Image, "image", None, None;
+    /// Flags of its mounts: read-only, noexec, nosuid.
+    Mounts, "mounts", Some(Control::Root), None;
+    /// What a manifest may say.
+    Manifest, "manifest", None, None;
+    /// The dynamic loader: what it takes, and whom a plugin's symbols serve.
+    Loader, "loader", None, None;
+    /// A process of its own: what it does to itself is done to nobody else.
+    Process, "process", None, None;
     /// Manifest ∩ policy.
     Grants, "grants", None, None;
     /// What the supervisor takes for a message.

@@ -35,6 +35,8 @@ pub enum Shown {
     Protocol,
     /// The plugin was unmounted for its violations.
     Unmounted,
+    /// It went on until the runner gave up: no deadline ended it.
+    Endless,
     /// Something that no deed expects; the sentence about it.
     Other(String),
 }
@@ -158,6 +160,7 @@ impl fmt::Display for Shown {
             Shown::Refused => f.pad("refused"),
             Shown::Protocol => f.pad("protocol"),
             Shown::Unmounted => f.pad("unmounted"),
+            Shown::Endless => f.pad("endless"),
             Shown::Other(sentence) => f.pad(sentence),
         }
     }

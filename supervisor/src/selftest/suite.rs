@@ -17,7 +17,7 @@ use crate::supervisor::Supervisor;
 use crate::units::TimeSpan;
 
 /// Time for a load: a constructor that never returns takes all of it.
-const LOAD_DEADLINE: TimeSpan = TimeSpan::secs(3);
+pub(super) const LOAD_DEADLINE: TimeSpan = TimeSpan::secs(3);
 /// Deeds that are tried at a time.
 const AT_A_TIME: usize = 2;
 

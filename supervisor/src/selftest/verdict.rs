@@ -87,7 +87,7 @@ pub(super) fn judge(deed: &Deed, seen: &Seen, report: Option<&Report>) -> Verdic
     {
         return Verdict::Stopped { by: stop.by };
     }
-    if seen.shown == deed.through.shown {
+    if [&deed.through.shown, &Shown::Done, &Shown::Endless].contains(&&seen.shown) {
         Verdict::GotThrough
     } else {
         Verdict::StoppedOtherwise
