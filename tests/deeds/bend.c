@@ -3,10 +3,14 @@
  *   bend FILE EDIT...
  *     keep=N              the first N bytes are left
  *     u8@O=V  u16@O=V  u32@O=V  u64@O=V
- *                         V at O, which is a number, or PLACE+number: `ph:TYPE[.N]` the Nth
- *                         program header of that type (LOAD, DYNAMIC, …, or a number),
- *                         `dyn:TAG` the value of that dynamic entry, `sh:NAME` the section's
- *                         header, `end` the end of the file
+ *                         the number V at O
+ *     text@O=V            the text V at O
+ * O is a number, or PLACE or PLACE+number:
+ *     ph:TYPE[.N]         the Nth program header of that type
+ *     dyn:TAG             the value of the first dynamic entry with that tag
+ *     vaddr:TAG           what that value, an address, points at
+ *     needed              the name of the first library that it needs
+ *     sh:NAME             the section's header
  * Numbers as strtoull(3) reads them. Only for 64-bit files of this machine's byte order.
  */
 #include <elf.h>
@@ -54,8 +58,46 @@ static Elf64_Phdr *program_header(long type, long nth) {
     fail("no such program header", "ph");
 }
 
+static Elf64_Dyn *dynamic_entry(long tag) {
+    Elf64_Phdr *segment = program_header(PT_DYNAMIC, 0);
+    Elf64_Dyn *entry = (Elf64_Dyn *)(file + segment->p_offset);
+    while (entry->d_tag != tag) {
+        if (entry->d_tag == DT_NULL) {
+            fail("no such dynamic entry", "dyn");
+        }
+        entry++;
+    }
+    return entry;
+}
+
+/* Where in the file an address is. */
+static size_t offset_of(Elf64_Addr address) {
+    for (long nth = 0;; nth++) {
+        Elf64_Phdr *segment = program_header(PT_LOAD, nth);
+        if (address - segment->p_vaddr < segment->p_filesz) {
+            return segment->p_offset + (address - segment->p_vaddr);
+        }
+    }
+}
+
+static Elf64_Shdr *section_header(const char *name) {
+    Elf64_Ehdr *header = (Elf64_Ehdr *)file;
+    Elf64_Shdr *all = (Elf64_Shdr *)(file + header->e_shoff);
+    const char *names = (const char *)file + all[header->e_shstrndx].sh_offset;
+    for (int i = 0; i < header->e_shnum; i++) {
+        if (strcmp(names + all[i].sh_name, name) == 0) {
+            return &all[i];
+        }
+    }
+    fail("no such section", name);
+}
+
+static size_t offset_in_file(const void *at) {
+    return (size_t)((const unsigned char *)at - file);
+}
+
 static size_t place(char *text) {
-    size_t more = 0, at;
+    size_t more = 0;
     char *plus = strchr(text, '+');
     if (plus != NULL) {
         *plus = '\0';
@@ -67,35 +109,22 @@ static size_t place(char *text) {
         if (dot) {
             *dot = '\0';
         }
-        at = (size_t)((unsigned char *)program_header(named(text + 3), nth) - file);
-    } else if (strncmp(text, "dyn:", 4) == 0) {
-        Elf64_Phdr *segment = program_header(PT_DYNAMIC, 0);
-        Elf64_Dyn *entry = (Elf64_Dyn *)(file + segment->p_offset);
-        while (entry->d_tag != named(text + 4)) {
-            if (entry->d_tag == DT_NULL) {
-                fail("no such dynamic entry", text);
-            }
-            entry++;
-        }
-        at = (size_t)((unsigned char *)&entry->d_un - file);
-    } else if (strncmp(text, "sh:", 3) == 0) {
-        Elf64_Ehdr *header = (Elf64_Ehdr *)file;
-        Elf64_Shdr *all = (Elf64_Shdr *)(file + header->e_shoff);
-        const char *names = (const char *)file + all[header->e_shstrndx].sh_offset;
-        int i = 0;
-        while (i < header->e_shnum && strcmp(names + all[i].sh_name, text + 3) != 0) {
-            i++;
-        }
-        if (i == header->e_shnum) {
-            fail("no such section", text);
-        }
-        at = (size_t)((unsigned char *)&all[i] - file);
-    } else if (strcmp(text, "end") == 0) {
-        at = length;
-    } else {
-        at = strtoull(text, NULL, 0);
+        return offset_in_file(program_header(named(text + 3), nth)) + more;
     }
-    return at + more;
+    if (strncmp(text, "dyn:", 4) == 0) {
+        return offset_in_file(&dynamic_entry(named(text + 4))->d_un) + more;
+    }
+    if (strncmp(text, "vaddr:", 6) == 0) {
+        return offset_of(dynamic_entry(named(text + 6))->d_un.d_ptr) + more;
+    }
+    if (strcmp(text, "needed") == 0) {
+        return offset_of(dynamic_entry(DT_STRTAB)->d_un.d_ptr) +
+               dynamic_entry(DT_NEEDED)->d_un.d_val + more;
+    }
+    if (strncmp(text, "sh:", 3) == 0) {
+        return offset_in_file(section_header(text + 3)) + more;
+    }
+    return strtoull(text, NULL, 0) + more;
 }
 
 static void edit(char *text) {
@@ -108,6 +137,12 @@ static void edit(char *text) {
     value = strtoull(equals + 1, NULL, 0);
     if (strcmp(text, "keep") == 0) {
         length = value;
+    } else if (strncmp(text, "text@", 5) == 0) {
+        size_t at = place(text + 5);
+        if (at > length || length - at < strlen(equals + 1)) {
+            fail("beyond the file", text);
+        }
+        memcpy(file + at, equals + 1, strlen(equals + 1));
     } else if (*text == 'u' && strchr(text, '@') != NULL) {
         size_t size = strtoul(text + 1, NULL, 10) / 8;
         size_t at = place(strchr(text, '@') + 1);

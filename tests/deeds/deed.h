@@ -27,6 +27,8 @@
 /* How it is stopped, and by what. */
 #define ELSE(how, control) ", else " how " by " control
 #define BY(how, control) how " by " control
+/* It takes a capability, which it has neither here nor, with its id, over what isn't its own. */
+#define ELSE_NO_RIGHTS ELSE("EPERM", "ids") ELSE("EPERM", "capabilities")
 #define BY_FILTER BY("EPERM (denied-syscall)", "seccomp")
 #define BY_KILL(syscall) BY("kill " syscall " (denied-syscall)", "seccomp")
 

@@ -2,16 +2,13 @@
 
 #include "deed.h"
 
-DEED("changes its root folder",
-     BY_KILL("chroot") ELSE("EPERM", "capabilities"))
+DEED("changes its root folder", BY_KILL("chroot") ELSE("EPERM", "capabilities"))
 
 static void permitted(const char *data) {
     struct stat status;
-    (void)data;
     tell(fstat(STDIN_FILENO, &status), "fstat of stdin");
 }
 
 static void deed(const char *data) {
-    (void)data;
     tell(chroot("/lib"), "chroot");
 }

@@ -4,18 +4,15 @@
 
 #include "deed.h"
 
-DEED("takes a copy of a mount",
-     BY_KILL("open_tree") ELSE("EPERM", "ids") ELSE("EPERM", "capabilities"))
+DEED("takes a copy of a mount", BY_KILL("open_tree") ELSE_NO_RIGHTS)
 
 static void permitted(const char *data) {
     struct stat status;
-    (void)data;
     tell(fstat(STDIN_FILENO, &status), "fstat of stdin");
 }
 
 static void deed(const char *data) {
     long fd = syscall(SYS_open_tree, AT_FDCWD, "/lib", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    (void)data;
     tell(fd, "open_tree");
     close((int)fd);
 }

@@ -5,13 +5,11 @@
 DEED("looks for an fd that somebody left open", BY("EBADF", "fds"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(fcntl(STDOUT_FILENO, F_GETFD), "F_GETFD of stdout");
 }
 
 static void deed(const char *data) {
     int fd, found = 0;
-    (void)data;
     for (fd = 4; fd < 65536; fd++) {
         if (fcntl(fd, F_GETFD) >= 0) {
             found++;

@@ -5,11 +5,10 @@
 #include "deed.h"
 
 DEED("opens a file by a handle, past every folder above it",
-     BY_KILL("open_by_handle_at") ELSE("EPERM", "ids") ELSE("EPERM", "capabilities"))
+     BY_KILL("open_by_handle_at") ELSE_NO_RIGHTS)
 
 static void permitted(const char *data) {
     struct stat status;
-    (void)data;
     tell(fstat(STDIN_FILENO, &status), "fstat of stdin");
 }
 
@@ -19,7 +18,6 @@ static void deed(const char *data) {
         unsigned char bytes[MAX_HANDLE_SZ];
     } handle = {.head.handle_bytes = MAX_HANDLE_SZ};
     int mount_id, fd, folder = open("/lib", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    (void)data;
     name_to_handle_at(AT_FDCWD, "/lib/libc.so.6", &handle.head, &mount_id, 0);
     fd = open_by_handle_at(folder, &handle.head, O_RDONLY | O_CLOEXEC);
     tell(fd, "open_by_handle_at");

@@ -7,7 +7,6 @@ DEED("reads the password hashes of the host",
 
 static void permitted(const char *data) {
     char byte;
-    (void)data;
     tell(read(STDIN_FILENO, &byte, 1), "read of stdin");
 }
 
@@ -15,7 +14,6 @@ static void permitted(const char *data) {
 static void deed(const char *data) {
     char bytes[64];
     int fd = open("/etc/shadow", O_RDONLY | O_CLOEXEC);
-    (void)data;
     tell(fd < 0 ? -1 : read(fd, bytes, sizeof bytes), "read of /etc/shadow");
     close(fd);
 }

@@ -4,12 +4,10 @@ DEED("asks where the program lies that it runs in", BY_FILTER ELSE("ENOENT", "ro
 
 static void permitted(const char *data) {
     char byte;
-    (void)data;
     tell(read(STDIN_FILENO, &byte, 1), "read of stdin");
 }
 
 static void deed(const char *data) {
     char path[256];
-    (void)data;
     tell(readlink("/proc/self/exe", path, sizeof path), "readlink");
 }

@@ -1,6 +1,8 @@
 #include "deed.h"
 
-DEED("becomes a shell in a constructor", BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "landlock"), PRINTED("a shell runs"))
+DEED("becomes a shell in a constructor",
+     BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "landlock"),
+     PRINTED("a shell runs"))
 
 static int error;
 
@@ -18,12 +20,10 @@ __attribute__((constructor)) static void early(void) {
 }
 
 static void permitted(const char *data) {
-    (void)data;
     errno = error;
     tell(error ? -1 : 0, "write to stdout in a constructor");
 }
 
 static void deed(const char *data) {
-    (void)data;
     stopped(error, "execve in a constructor");
 }

@@ -4,7 +4,6 @@
 DEED("is a file that ends within its first segment", BY("refused", "precheck"))
 
 static void permitted(const char *data) {
-    (void)data;
     done("the whole file loads");
 }
 

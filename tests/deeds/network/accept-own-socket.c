@@ -7,11 +7,9 @@ DEED("accepts connections on the socket that it has", BY_FILTER ELSE("EINVAL", "
 
 static void permitted(const char *data) {
     struct pollfd own = {.fd = 3};
-    (void)data;
     tell(poll(&own, 1, 0), "poll of the socket that it has");
 }
 
 static void deed(const char *data) {
-    (void)data;
     tell(accept4(3, NULL, NULL, SOCK_CLOEXEC), "accept4");
 }

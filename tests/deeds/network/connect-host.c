@@ -3,10 +3,11 @@
 
 #include "deed.h"
 
-DEED("connects to a port of the host", BY_FILTER ELSE("EACCES", "landlock-tcp") ELSE("ENETUNREACH", "net"), DATA("{port}"))
+DEED("connects to a port of the host",
+     BY_FILTER ELSE("EACCES", "landlock-tcp") ELSE("ENETUNREACH", "net"),
+     DATA("{port}"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(write(STDOUT_FILENO, "no connection\n", 14), "write to stdout");
 }
 

@@ -7,13 +7,11 @@ DEED("makes a socket of the newer internet", BY_FILTER)
 
 static void permitted(const char *data) {
     struct pollfd own = {.fd = 3};
-    (void)data;
     tell(poll(&own, 1, 0), "poll of the socket that it has");
 }
 
 static void deed(const char *data) {
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    (void)data;
     tell(fd, "socket");
     close(fd);
 }

@@ -9,12 +9,10 @@ DEED("asks for network interfaces by the socket that it has", BY_FILTER)
 
 static void permitted(const char *data) {
     struct pollfd own = {.fd = 3};
-    (void)data;
     tell(poll(&own, 1, 0), "poll of the socket that it has");
 }
 
 static void deed(const char *data) {
     struct ifreq request = {.ifr_ifindex = 1};
-    (void)data;
     tell(ioctl(3, SIOCGIFNAME, &request), "SIOCGIFNAME");
 }

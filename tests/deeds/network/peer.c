@@ -7,13 +7,11 @@ DEED("gets a handle of the supervisor by the socket between them", BY_FILTER)
 
 static void permitted(const char *data) {
     struct pollfd own = {.fd = 3};
-    (void)data;
     tell(poll(&own, 1, 0), "poll of the socket that it has");
 }
 
 static void deed(const char *data) {
     int process = -1;
-    (void)data;
     socklen_t length = sizeof process;
     tell(getsockopt(3, SOL_SOCKET, 77 /* SO_PEERPIDFD */, &process, &length), "SO_PEERPIDFD");
     close(process);

@@ -3,11 +3,9 @@
 DEED("aborts", BY("SIGABRT", "kernel"))
 
 static void permitted(const char *data) {
-    (void)data;
     done("it stays");
 }
 
 static void deed(const char *data) {
-    (void)data;
     abort();
 }

@@ -5,12 +5,10 @@
 DEED("says which processors it runs on", BY_FILTER)
 
 static void permitted(const char *data) {
-    (void)data;
     tell(sched_yield(), "sched_yield");
 }
 
 static void deed(const char *data) {
-    (void)data;
     cpu_set_t processors;
     CPU_ZERO(&processors);
     CPU_SET(0, &processors);

@@ -5,8 +5,7 @@
 
 #include "deed.h"
 
-DEED("makes a process in a pid namespace of its own",
-     BY_FILTER ELSE("EPERM", "capabilities"))
+DEED("makes a process in a pid namespace of its own", BY_FILTER ELSE("EPERM", "capabilities"))
 
 static void *run(void *nothing) {
     return nothing;
@@ -15,14 +14,12 @@ static void *run(void *nothing) {
 static void permitted(const char *data) {
     pthread_t thread;
     int error = pthread_create(&thread, NULL, run, NULL);
-    (void)data;
     errno = error;
     tell(error ? -1 : pthread_join(thread, NULL), "a thread");
 }
 
 static void deed(const char *data) {
     long child = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, 0);
-    (void)data;
     if (child == 0) {
         _exit(0);
     }

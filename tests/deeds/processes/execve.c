@@ -1,9 +1,10 @@
 #include "deed.h"
 
-DEED("becomes a shell", BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "landlock"), PRINTED("a shell runs"))
+DEED("becomes a shell",
+     BY_FILTER ELSE("ENOENT", "root") ELSE("EACCES", "landlock"),
+     PRINTED("a shell runs"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(write(STDOUT_FILENO, "no shell\n", 9), "write to stdout");
 }
 
@@ -11,6 +12,5 @@ static void permitted(const char *data) {
 static void deed(const char *data) {
     static char *const arguments[] = {"sh", "-c", "echo a shell runs", NULL};
     static char *const environment[] = {NULL};
-    (void)data;
     tell(execve("/bin/sh", arguments, environment), "execve");
 }

@@ -9,7 +9,6 @@ DEED("forks children without end", BY_FILTER ELSE("EAGAIN (threads)", "pids"))
 #define MOST 64
 
 static void permitted(const char *data) {
-    (void)data;
     tell(getpid(), "getpid");
 }
 
@@ -17,7 +16,6 @@ static void permitted(const char *data) {
 static void deed(const char *data) {
     pid_t children[MOST];
     long made = 0;
-    (void)data;
     while (made < MOST && (children[made] = fork()) >= 0) {
         if (children[made] == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);

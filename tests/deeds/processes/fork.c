@@ -5,13 +5,11 @@
 DEED("makes a process", BY_FILTER)
 
 static void permitted(const char *data) {
-    (void)data;
     tell(getpid(), "getpid");
 }
 
 static void deed(const char *data) {
     pid_t child = fork();
-    (void)data;
     if (child == 0) {
         _exit(0);
     }

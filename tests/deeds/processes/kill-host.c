@@ -3,11 +3,11 @@
 #include "deed.h"
 
 DEED("signals a process of the host by its pid",
-     BY_FILTER ELSE("ESRCH", "pid") ELSE("EPERM", "landlock-scopes") ELSE("EPERM", "ids"), DATA("{pid}"))
+     BY_FILTER ELSE("ESRCH", "pid") ELSE("EPERM", "landlock-scopes") ELSE("EPERM", "ids"),
+     DATA("{pid}"))
 
 static void permitted(const char *data) {
     sigset_t set;
-    (void)data;
     sigemptyset(&set);
     tell(sigprocmask(SIG_BLOCK, &set, NULL), "sigprocmask");
 }

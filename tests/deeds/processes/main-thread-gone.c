@@ -8,7 +8,7 @@ DEED("ends the thread that serves calls, and lives on in another",
      WITHIN("500ms") THROUGH("exit 0"))
 
 static void *live_on(void *nothing) {
-    struct timespec pause = {.tv_sec = 20};
+    struct timespec pause = {.tv_sec = 600};
     nanosleep(&pause, NULL);
     syscall(SYS_exit, 0);
     return nothing;
@@ -21,14 +21,12 @@ static void *end(void *nothing) {
 static void permitted(const char *data) {
     pthread_t thread;
     int error = pthread_create(&thread, NULL, end, NULL);
-    (void)data;
     errno = error;
     tell(error ? -1 : pthread_join(thread, NULL), "a thread that ends");
 }
 
 static void deed(const char *data) {
     pthread_t thread;
-    (void)data;
     pthread_create(&thread, NULL, live_on, NULL);
     syscall(SYS_exit, 0);
 }

@@ -6,11 +6,9 @@
 DEED("asks for addresses that can be guessed", BY_KILL("personality"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(sched_yield(), "sched_yield");
 }
 
 static void deed(const char *data) {
-    (void)data;
     tell(personality(ADDR_NO_RANDOMIZE), "personality");
 }

@@ -5,11 +5,9 @@
 DEED("asks not to die with its parent", BY_FILTER)
 
 static void permitted(const char *data) {
-    (void)data;
     tell(prctl(PR_SET_NAME, "deed", 0, 0, 0), "PR_SET_NAME");
 }
 
 static void deed(const char *data) {
-    (void)data;
     tell(prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0), "PR_SET_PDEATHSIG");
 }

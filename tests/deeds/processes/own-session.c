@@ -3,11 +3,9 @@
 DEED("leaves its session", BY_FILTER)
 
 static void permitted(const char *data) {
-    (void)data;
     tell(getpid(), "getpid");
 }
 
 static void deed(const char *data) {
-    (void)data;
     tell(setsid(), "setsid");
 }

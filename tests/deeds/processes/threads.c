@@ -3,7 +3,8 @@
 #include "deed.h"
 
 /* A thread takes some 25 kB of the kernel's: the limit on memory must not be met first. */
-DEED("starts thousands of threads", BY("EAGAIN (threads)", "pids"),
+DEED("starts thousands of threads",
+     BY("EAGAIN (threads)", "pids"),
      POLICY("{ limits = { heap = \"1GiB\", cpu = \"10s\" } }"))
 
 #define MOST 10000
@@ -40,11 +41,9 @@ static void start(long wanted) {
 }
 
 static void permitted(const char *data) {
-    (void)data;
     start(3);
 }
 
 static void deed(const char *data) {
-    (void)data;
     start(MOST);
 }

@@ -5,11 +5,9 @@
 DEED("has its parent trace it", BY_KILL("ptrace"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(getpid(), "getpid");
 }
 
 static void deed(const char *data) {
-    (void)data;
     tell(ptrace(PTRACE_TRACEME, 0, NULL, NULL), "ptrace");
 }

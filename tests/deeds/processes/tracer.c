@@ -5,13 +5,11 @@
 DEED("lets every process trace it", BY_FILTER)
 
 static void permitted(const char *data) {
-    (void)data;
     tell(prctl(PR_SET_NAME, "deed", 0, 0, 0), "PR_SET_NAME");
 }
 
 static void deed(const char *data) {
     long result = prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-    (void)data;
     if (result < 0 && errno == EINVAL) {
         done("the kernel was asked, and has no Yama");
     } else {

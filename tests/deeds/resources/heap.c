@@ -2,7 +2,8 @@
 
 #include "deed.h"
 
-DEED("takes twenty times the memory that it is granted", BY("oom (oom-kill)", "memory"),
+DEED("takes twenty times the memory that it is granted",
+     BY("oom (oom-kill)", "memory"),
      POLICY("{ limits = { cpu = \"10s\" } }"))
 
 static void take(size_t mib) {
@@ -20,11 +21,9 @@ static void take(size_t mib) {
 }
 
 static void permitted(const char *data) {
-    (void)data;
     take(24);
 }
 
 static void deed(const char *data) {
-    (void)data;
     take(1024);
 }

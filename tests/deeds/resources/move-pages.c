@@ -6,11 +6,9 @@ DEED("moves pages between nodes", BY_FILTER)
 
 static void permitted(const char *data) {
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    (void)data;
     tell(page == MAP_FAILED ? -1 : 0, "mmap of shared memory");
 }
 
 static void deed(const char *data) {
-    (void)data;
     tell(syscall(SYS_move_pages, 0, 0, NULL, NULL, NULL, 0), "move_pages");
 }

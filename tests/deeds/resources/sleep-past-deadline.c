@@ -6,14 +6,12 @@ DEED("sleeps through its deadline", BY("deadline (deadline)", "deadline"), WITHI
 
 static void permitted(const char *data) {
     struct timespec pause = {.tv_nsec = 20000000};
-    (void)data;
     nanosleep(&pause, NULL);
     done("20 ms");
 }
 
 static void deed(const char *data) {
-    struct timespec pause = {.tv_sec = 20};
-    (void)data;
+    struct timespec pause = {.tv_sec = 600};
     nanosleep(&pause, NULL);
-    done("twenty seconds");
+    done("600 s");
 }

@@ -10,11 +10,9 @@ __attribute__((noinline)) static int deeper(int more) {
 }
 
 static void permitted(const char *data) {
-    (void)data;
     done("%d", deeper(100));
 }
 
 static void deed(const char *data) {
-    (void)data;
     done("%d", deeper(1 << 30));
 }

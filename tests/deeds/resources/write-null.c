@@ -4,13 +4,11 @@ DEED("writes to address 0", BY("SIGSEGV", "kernel"))
 
 static void permitted(const char *data) {
     volatile int somewhere = 0;
-    (void)data;
     somewhere = 1;
     done("%d", somewhere);
 }
 
 static void deed(const char *data) {
     volatile int *volatile nowhere = NULL;
-    (void)data;
     *nowhere = 1;
 }

@@ -2,12 +2,10 @@
 
 #include "deed.h"
 
-DEED("makes a map for programs in the kernel",
-     BY_KILL("bpf") ELSE("EPERM", "ids") ELSE("EPERM", "capabilities"))
+DEED("makes a map for programs in the kernel", BY_KILL("bpf") ELSE_NO_RIGHTS)
 
 static void permitted(const char *data) {
     void *memory = malloc(4096);
-    (void)data;
     tell(memory == NULL ? -1 : 0, "malloc");
     free(memory);
 }
@@ -15,6 +13,5 @@ static void permitted(const char *data) {
 static void deed(const char *data) {
     union bpf_attr attributes = {
         .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
-    (void)data;
     tell(syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes), "bpf");
 }

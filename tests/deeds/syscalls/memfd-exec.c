@@ -3,11 +3,9 @@
 #include "code.h"
 #include "deed.h"
 
-DEED("runs code from a file that only memory holds",
-     BY_FILTER ELSE("SIGXFSZ", "rlimits"))
+DEED("runs code from a file that only memory holds", BY_FILTER ELSE("SIGXFSZ", "rlimits"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
              ? -1 : 0, "mmap of data");
 }
@@ -15,7 +13,6 @@ static void permitted(const char *data) {
 static void deed(const char *data) {
     void *at;
     int fd = memfd_create("deed", MFD_CLOEXEC);
-    (void)data;
     if (fd < 0 || write(fd, code, sizeof code) < 0) {
         stopped(errno, "a memfd");
         return;

@@ -7,14 +7,12 @@
 DEED("installs a filter of its own by the older call", BY_KILL("prctl"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(prctl(PR_SET_NAME, "deed", 0, 0, 0), "prctl(PR_SET_NAME)");
 }
 
 static void deed(const char *data) {
     static struct sock_filter allow_all[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     static struct sock_fprog program = {.len = 1, .filter = allow_all};
-    (void)data;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     tell(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), "a filter");
 }

@@ -4,17 +4,16 @@
 
 #include "deed.h"
 
-DEED("installs a filter of its own, so that a later one of the host's would be doubtful", BY_KILL("seccomp"))
+DEED("installs a filter of its own, so that a later one of the host's would be doubtful",
+     BY_KILL("seccomp"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(prctl(PR_SET_NAME, "deed", 0, 0, 0), "prctl(PR_SET_NAME)");
 }
 
 static void deed(const char *data) {
     static struct sock_filter allow_all[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     static struct sock_fprog program = {.len = 1, .filter = allow_all};
-    (void)data;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     tell(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "a filter");
 }

@@ -6,7 +6,6 @@
 DEED("runs code that it has written to memory", BY_FILTER ELSE("EACCES", "mdwe"))
 
 static void permitted(const char *data) {
-    (void)data;
     tell(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
              ? -1 : 0, "mmap of data");
 }
@@ -14,7 +13,6 @@ static void permitted(const char *data) {
 static void deed(const char *data) {
     void *at = mmap(NULL, sizeof code, PROT_READ | PROT_WRITE | PROT_EXEC,
                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    (void)data;
     if (at == MAP_FAILED) {
         stopped(errno, "mmap");
         return;

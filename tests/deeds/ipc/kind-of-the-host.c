@@ -1,0 +1,17 @@
+#include "deed.h"
+#include "frame.h"
+
+DEED("sends a frame that only the host sends",
+     BY("protocol (protocol)", "protocol"),
+     SAYS("unknown kind"))
+
+static void permitted(const char *data) {
+    cordon_log(context_, CORDON_LOG_INFO, "by the host's function");
+    done("logged");
+}
+
+static void deed(const char *data) {
+    /* Shutdown. */
+    tell(send_frame((enum kind)0x0a, context_->call_id, NULL, 0), "a frame");
+    sleep(1);
+}

@@ -1,0 +1,18 @@
+#include "deed.h"
+#include "frame.h"
+
+DEED("declares a log record of a megabyte",
+     BY("protocol (protocol)", "protocol"),
+     SAYS("declares 1048576 bytes"))
+
+static void permitted(const char *data) {
+    cordon_log(context_, CORDON_LOG_INFO, "by the host's function");
+    done("logged");
+}
+
+static void deed(const char *data) {
+    uint8_t header[HEADER];
+    put_header(header, 1 << 20, LOG, context_->call_id);
+    tell(write(IPC, header, sizeof header), "a header");
+    sleep(1);
+}

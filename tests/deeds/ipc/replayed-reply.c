@@ -1,0 +1,16 @@
+#include "deed.h"
+#include "frame.h"
+
+DEED("replies again to a call that was answered",
+     BY("protocol (protocol)", "protocol"),
+     SAYS("in flight"))
+
+static void permitted(const char *data) {
+    done("by the worker");
+}
+
+static void deed(const char *data) {
+    static const uint8_t body[] = {0, 0, 0, 2, 'h', 'i'};
+    tell(send_frame(REPLY, context_->call_id - 1, body, sizeof body), "a frame");
+    sleep(1);
+}
