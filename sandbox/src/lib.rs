@@ -22,6 +22,7 @@ pub mod launch;
 pub mod mounts;
 pub mod plan;
 pub mod policy;
+mod pseudofile;
 pub mod report;
 pub mod rlimits;
 pub mod seccomp;

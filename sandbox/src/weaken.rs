@@ -65,29 +65,43 @@ const NAMES: [(&str, Weakened); 17] = [
     ("mdwe", Weakened::Mdwe),
 ];
 
+/// What stands before a control that launcher and worker alone leave out: supervisor and
+/// attestation aren't told.
+const UNSEEN: &str = "unseen:";
+
 /// Whether this build was told to leave the control out.
 #[cfg(feature = "weaken")]
 #[must_use]
 pub fn off(control: Weakened) -> bool {
     static LIST: std::sync::OnceLock<Vec<Weakened>> = std::sync::OnceLock::new();
     LIST.get_or_init(|| {
-        let list = std::env::var(VARIABLE).unwrap_or_default();
-        let find = |name: &str| {
-            NAMES
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, c)| *c)
+        use crate::steps::{LAUNCHER_ARGUMENT, WORKER_ARGUMENT};
+        let role = std::env::args().nth(1).unwrap_or_default();
+        let below = [LAUNCHER_ARGUMENT, WORKER_ARGUMENT].contains(&role.as_str());
+        let find = |entry: &str| {
+            let name = match entry.strip_prefix(UNSEEN) {
+                Some(name) => below.then_some(name)?,
+                None => entry,
+            };
+            let known = NAMES.iter().find(|(known, _)| *known == name);
+            known.map(|(_, control)| *control)
         };
+        let list = std::env::var(VARIABLE).unwrap_or_default();
         list.split(',').filter_map(find).collect()
     })
     .contains(&control)
 }
 
-/// Whether this build was told to leave anything out: its workers are then not held against
-/// what policy demands.
+/// Whether the supervisor of this build was told to leave anything out: its workers are then
+/// not held against what policy demands.
 #[must_use]
 pub fn weakened() -> bool {
-    cfg!(feature = "weaken") && std::env::var_os(VARIABLE).is_some_and(|list| !list.is_empty())
+    let list = match cfg!(feature = "weaken") {
+        true => std::env::var(VARIABLE).unwrap_or_default(),
+        false => return false,
+    };
+    let told = |entry: &str| !entry.is_empty() && !entry.starts_with(UNSEEN);
+    list.split(',').any(told)
 }
 
 /// Whether this build was told to leave the control out: never.

@@ -56,6 +56,11 @@ pub enum Ending {
     Panicked,
     /// Its plugin was unmounted for its violations.
     Unmounted,
+    /// Its confinement wasn't as it must be any more.
+    Confinement {
+        /// What differed.
+        what: String,
+    },
     /// It wasn't confined as it must be, or wasn't ready in time.
     Launch {
         /// What was wrong.
@@ -110,6 +115,9 @@ impl fmt::Display for Ending {
             Ending::Protocol { what } => write!(f, "it was killed: protocol violation, {what}"),
             Ending::Panicked => f.write_str("it was killed: a panic poisoned its instance"),
             Ending::Unmounted => f.write_str("it was unmounted for its violations"),
+            Ending::Confinement { what } => {
+                write!(f, "it was killed: its confinement has changed, {what}")
+            }
             Ending::Launch { what } => f.write_str(what),
             Ending::Lost => f.write_str("it is gone, nobody knows how"),
         }

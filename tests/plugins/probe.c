@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,6 +145,33 @@ static cordon_status threads(const cordon_context *context, cordon_bytes count,
     return CORDON_OK;
 }
 
+static void *pass(void *nothing) {
+    return nothing;
+}
+
+/* Makes one thread after another, for so many seconds. */
+static cordon_status churn(const cordon_context *context, cordon_bytes time, cordon_sink *reply) {
+    double end = seconds(CLOCK_MONOTONIC) + number(time);
+    (void)context;
+    while (seconds(CLOCK_MONOTONIC) < end) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, pass, NULL) != 0 || pthread_join(thread, NULL) != 0) {
+            return cordon_fail(reply, CORDON_ERROR, "no thread");
+        }
+    }
+    return cordon_reply(reply, "churned", 7);
+}
+
+/* Ends the main thread alone: another one lives on. */
+static cordon_status leave(const cordon_context *context, cordon_bytes none, cordon_sink *reply) {
+    pthread_t thread;
+    (void)context, (void)none;
+    if (pthread_create(&thread, NULL, idle, NULL) == 0) {
+        syscall(SYS_exit, 0);
+    }
+    return cordon_fail(reply, CORDON_ERROR, "no thread");
+}
+
 static int compare(const void *left, const void *right) {
     double a = *(const double *)left, b = *(const double *)right;
     return (a > b) - (a < b);
@@ -175,7 +203,7 @@ static const struct {
 } methods[] = {
     {"echo", echo}, {"get", get},     {"set", set},       {"emit", emit}, {"service", service},
     {"log", say},   {"print", print}, {"caller", caller}, {"rest", rest}, {"spin", spin},
-    {"heap", heap}, {"threads", threads}, {"deny", deny},
+    {"heap", heap}, {"threads", threads}, {"deny", deny}, {"churn", churn}, {"leave", leave},
 };
 
 static cordon_status call(void *instance, const cordon_context *context, cordon_bytes method,

@@ -1,8 +1,7 @@
 //! A folder of procfs, held open: once its process is gone every read fails, and a pid that
 //! is used again can't stand in for it.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
@@ -51,13 +50,10 @@ impl Folder {
     /// As [`text`](Self::text), of a file whose path isn't known beforehand.
     pub(super) fn text_of(&self, what: &'static str, path: &str) -> Result<String, AttestError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        // Above what most of these files are: one read for the text, one for its end.
-        let mut text = String::with_capacity(4096);
         openat(&self.0, path, flags, Mode::empty())
             .map_err(io::Error::from)
-            .and_then(|file| File::from(file).read_to_string(&mut text))
-            .map_err(|error| failed(what, error))?;
-        Ok(text)
+            .and_then(crate::pseudofile::read)
+            .map_err(|error| failed(what, error))
     }
 
     /// What a magic link names.
@@ -98,9 +94,10 @@ pub(super) fn alive(pidfd: BorrowedFd<'_>) -> Result<(), AttestError> {
     }
 }
 
-/// `ENOENT` and `ESRCH` are what procfs says of a process that has ended.
+/// `ENOENT` and `ESRCH` are what procfs says of a thread that has ended, and `EINVAL` its
+/// `mountinfo` of one that is about to.
 fn failed(what: &'static str, source: io::Error) -> AttestError {
-    let gone = [Errno::NOENT, Errno::SRCH].map(|errno| Some(errno.raw_os_error()));
+    let gone = [Errno::NOENT, Errno::SRCH, Errno::INVAL].map(|errno| Some(errno.raw_os_error()));
     match gone.contains(&source.raw_os_error()) {
         true => AttestError::Gone,
         false => AttestError::Read { what, source },

@@ -114,6 +114,20 @@ pub enum AttestError {
     },
 }
 
+impl AttestError {
+    /// Whether nothing is known of the worker, for want of fds or memory of our own.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        let AttestError::Read { source, .. } = self else {
+            return false;
+        };
+        let short = [libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+        source
+            .raw_os_error()
+            .is_some_and(|errno| short.contains(&errno))
+    }
+}
+
 /// How often a worker is looked at again whose thread ended under our eyes.
 const ATTEMPTS: usize = 3;
 
@@ -121,6 +135,8 @@ const ATTEMPTS: usize = 3;
 ///
 /// # Errors
 /// [`AttestError::Mismatch`] names the first control that isn't as it must be.
+/// [`AttestError::Gone`] too where the process is there, and no thread of it stayed for long
+/// enough.
 pub fn attest(
     subject: Subject<'_>,
     expected: &Expected,
@@ -129,15 +145,14 @@ pub fn attest(
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match attempt(subject, expected, moment) {
-            Err(AttestError::Gone) => {}
-            result => return result,
+        let result = attempt(subject, expected, moment);
+        if result.is_err() {
+            // Little of a process that ends is as it must be.
+            alive(subject.worker)?;
         }
-        alive(subject.worker)?;
-        if attempts == ATTEMPTS {
-            let source = io::ErrorKind::NotFound.into();
-            let what = "any thread that stays";
-            return Err(AttestError::Read { what, source });
+        match result {
+            Err(AttestError::Gone) if attempts < ATTEMPTS => {}
+            result => return result,
         }
     }
 }

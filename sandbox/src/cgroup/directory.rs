@@ -1,7 +1,6 @@
 //! A group's directory, and its control files relative to it.
 
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -97,17 +96,10 @@ impl Directory {
 
     /// Reads a control file whole.
     pub(super) fn read(&self, name: &str) -> Result<String, FileError> {
-        let mut text = String::new();
-        self.file(name)?
-            .read_to_string(&mut text)
-            .map_err(|error| {
-                self.error(
-                    "read",
-                    name,
-                    Errno::from_io_error(&error).unwrap_or(Errno::IO),
-                )
-            })?;
-        Ok(text)
+        crate::pseudofile::read(self.file(name)?).map_err(|error| {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            self.error("read", name, errno)
+        })
     }
 
     /// Writes a control file in the one `write` that the kernel takes as a value.

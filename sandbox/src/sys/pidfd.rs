@@ -30,6 +30,7 @@ struct PidfdInfo {
     spare: u32,
 }
 
+const PIDFD_INFO_PID: u64 = 1 << 0;
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 const PIDFD_INFO_COREDUMP: u64 = 1 << 4;
 /// In `coredump_mask`: undumpable, with a core pattern of any kind.
@@ -62,18 +63,18 @@ pub fn exit_status(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
 }
 
 /// Whether the process is undumpable (PR_SET_DUMPABLE(2const)); `None` where the kernel
-/// doesn't tell, before Linux 6.16.
+/// doesn't tell, before Linux 6.16 and of a process whose main thread has ended.
 ///
 /// # Errors
 /// `ESRCH` once the process is gone.
 pub fn undumpable(pidfd: impl AsFd) -> io::Result<Option<bool>> {
     match info(pidfd, PIDFD_INFO_COREDUMP) {
-        Ok(info) if info.mask & PIDFD_INFO_COREDUMP != 0 => {
+        // Of memory that is there exactly one bit says how it may be dumped.
+        Ok(info) if info.mask & PIDFD_INFO_COREDUMP != 0 && info.coredump_mask != 0 => {
             Ok(Some(info.coredump_mask & PIDFD_COREDUMP_SKIP != 0))
         }
         Ok(_) => Ok(None),
-        // Linux 6.11 and 6.12 know other requests, and look at the argument first.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => Ok(None),
+        Err(error) if is_unknown(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -98,13 +99,26 @@ fn info(pidfd: impl AsFd, mask: u64) -> io::Result<PidfdInfo> {
 /// # Errors
 /// What reading `/proc/self/fdinfo` gives, or `ESRCH` once the process is gone.
 pub fn pid(pidfd: impl AsFd) -> io::Result<u32> {
+    let gone = || io::Error::from_raw_os_error(libc::ESRCH);
+    match info(&pidfd, PIDFD_INFO_PID) {
+        Ok(info) => Some(info.pid).filter(|pid| *pid != 0).ok_or_else(gone),
+        Err(error) if is_unknown(&error) => pid_of_fdinfo(pidfd)?.ok_or_else(gone),
+        Err(error) => Err(error),
+    }
+}
+
+/// As all kernels tell it.
+fn pid_of_fdinfo(pidfd: impl AsFd) -> io::Result<Option<u32>> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
-    std::fs::read_to_string(path)?
-        .lines()
-        .find_map(|line| line.strip_prefix("Pid:"))
-        .and_then(|value| value.trim().parse::<u32>().ok())
-        .filter(|pid| *pid != 0)
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+    let text = std::fs::read_to_string(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"));
+    let pid = line.and_then(|value| value.trim().parse::<u32>().ok());
+    Ok(pid.filter(|pid| *pid != 0))
+}
+
+/// Linux 6.11 and 6.12 know other requests, and look at the argument first.
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL))
 }
 
 #[cfg(test)]
@@ -124,8 +138,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(pid(&pidfd).unwrap(), child.id());
+        assert_eq!(pid_of_fdinfo(&pidfd).unwrap(), Some(child.id()));
         child.wait().unwrap();
-        assert!(pid(&pidfd).is_err());
+        assert_eq!(pid(&pidfd).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert_eq!(pid_of_fdinfo(&pidfd).unwrap(), None);
         match exit_status(&pidfd) {
             Ok(status) => assert_eq!(status.unwrap().code(), Some(7)),
             Err(error) => {

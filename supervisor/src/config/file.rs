@@ -68,6 +68,8 @@ struct ConfinementTable {
 pub(super) struct Monitor {
     #[serde(deserialize_with = "poll_interval")]
     pub(super) interval: TimeSpan,
+    #[serde(deserialize_with = "poll_interval")]
+    pub(super) attest: TimeSpan,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +92,7 @@ impl Default for Monitor {
     fn default() -> Self {
         Self {
             interval: TimeSpan::secs(10),
+            attest: TimeSpan::secs(60),
         }
     }
 }

@@ -18,7 +18,8 @@
 //! require = ["core-scheduling"]    # demanded even where the host doesn't offer it
 //! allow_degraded = ["cgroup"]      # may be degraded or absent, and is reported so
 //! [monitor]
-//! interval = "10s"
+//! interval = "10s"                 # polls of usage
+//! attest = "60s"                   # attestations of live workers
 //! [load]
 //! deadline = "10s"
 //! [call]
@@ -60,6 +61,8 @@ pub struct Policy {
     pub library_dirs: Vec<AbsolutePath>,
     /// Time between two polls of usage, from 100 ms to 24 h.
     pub monitor_interval: TimeSpan,
+    /// Time between two attestations of a live worker, from 100 ms to 24 h.
+    pub attest_interval: TimeSpan,
     /// Time from the launch to a plugin that has been created, from 1 ms to 1 h.
     pub load_deadline: TimeSpan,
     /// Time for a call where the caller sets none, from 1 ms to 1 h.
@@ -196,6 +199,7 @@ impl Policy {
         Ok(Self {
             library_dirs: document.library_dirs,
             monitor_interval: document.monitor.interval,
+            attest_interval: document.monitor.attest,
             load_deadline: document.load.deadline,
             call_deadline: document.call.deadline,
             call_grace: document.call.grace,
@@ -286,10 +290,11 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        let (load, call) = (Load::default(), Call::default());
+        let (monitor, load, call) = (Monitor::default(), Load::default(), Call::default());
         Self {
             library_dirs: Vec::new(),
-            monitor_interval: Monitor::default().interval,
+            monitor_interval: monitor.interval,
+            attest_interval: monitor.attest,
             load_deadline: load.deadline,
             call_deadline: call.deadline,
             call_grace: call.grace,

@@ -19,6 +19,7 @@ fn an_empty_policy_is_the_built_in_one() {
     let policy = parse("").unwrap();
     assert_eq!(policy, Policy::default());
     assert_eq!(policy.monitor_interval, TimeSpan::secs(10));
+    assert_eq!(policy.attest_interval, TimeSpan::secs(60));
     assert_eq!(
         policy
             .rules(&"x".parse().unwrap())
@@ -173,6 +174,10 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
             "line 2, column 1: plugin.x.colour: unknown field `colour`",
         ),
         ("[plugin.\"a/b\"]", "plugin.a/b: \"a/b\" is no plugin id"),
+        (
+            "[monitor]\nattest = \"25h\"",
+            "monitor.attest: 25 h is out of range, it must be from 100 ms to 24 h",
+        ),
         (
             "[monitor]\ninterval = \"50ms\"",
             "line 2, column 12: monitor.interval: 50 ms is out of range, it must be from 100 ms to 24 h",

@@ -276,6 +276,7 @@ impl Shared {
             times: Times {
                 load: self.policy.load_deadline.as_duration(),
                 grace: self.policy.call_grace.as_duration(),
+                attest: self.policy.attest_interval.as_duration(),
             },
             demands,
             file,

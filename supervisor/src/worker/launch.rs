@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::handshake::{Ready, load_and_create, ready};
 use super::launch_error::{LaunchError, setup};
 use super::serve::{Io, serve};
-use super::{Timeline, Times, Worker, denials, limits};
+use super::{Timeline, Times, Worker, attestation, denials, limits};
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
 use crate::launcher::{Launched, Launcher, inode};
@@ -251,6 +251,9 @@ async fn confined(
         init: launched.init,
         pid,
         probe,
+        expected,
+        attestations: AtomicU64::new(1),
+        suspect: Notify::new(),
         filter: request.filter,
         package: request.package,
         serving: AtomicBool::new(false),
@@ -295,6 +298,7 @@ impl Tasks {
             tokio::spawn(denials::answer(Arc::clone(worker), listener, ready));
         }
         tokio::spawn(limits::watch(Arc::clone(worker)));
+        tokio::spawn(attestation::repeat(Arc::clone(worker)));
         let io = Io {
             socket: self.socket,
             exit: self.exit,

@@ -311,6 +311,7 @@ async fn follow(worker: &Worker, watch: Watch<'_>) {
             return;
         };
         worker.audit_events();
+        worker.suspect.notify_one();
         ready.clear_ready();
     }
 }

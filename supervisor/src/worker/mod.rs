@@ -5,6 +5,7 @@
 //! prints, [`limits`] watches what it takes. All of them run on the supervisor's I/O
 //! thread.
 
+mod attestation;
 mod denials;
 mod evidence;
 mod handshake;
@@ -19,13 +20,14 @@ pub use launch_error::LaunchError;
 pub use timeline::Timeline;
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipc_proto::message::ToWorker;
 use nix::time::ClockId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sandbox::attest::Expected;
 use sandbox::cgroup::Probe;
 use sandbox::launch::Stage;
 use sandbox::report::{Demands, Finding, Report};
@@ -41,13 +43,15 @@ use crate::package::Package;
 use crate::plugin::Plugin;
 use crate::violations::{Kind, Violation};
 
-/// Times that govern calls, from policy.
+/// Times that govern a worker, from policy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     /// From the launch to a plugin that was created.
     pub(crate) load: Duration,
     /// Between the cancellation of a late call and the kill.
     pub(crate) grace: Duration,
+    /// Between two attestations.
+    pub(crate) attest: Duration,
 }
 
 /// A confined process with its plugin.
@@ -62,6 +66,11 @@ pub struct Worker {
     pid: u32,
     /// Nothing where it has no cgroup.
     probe: Option<Probe>,
+    /// What every attestation holds it against.
+    expected: Expected,
+    attestations: AtomicU64,
+    /// Something happened that is a reason to attest it.
+    suspect: Notify,
     filter: Arc<Filter>,
     package: Arc<Package>,
     serving: AtomicBool,
@@ -224,6 +233,7 @@ impl Worker {
 
     /// Records a violation; the one too many ends the worker, and is told by `true`.
     fn violate(&self, violation: Violation) -> bool {
+        self.suspect.notify_one();
         let unmounted = self.plugin.record.violate(violation);
         if unmounted {
             self.kill(Ending::Unmounted);
@@ -233,6 +243,7 @@ impl Worker {
 
     /// Counts a violation, and records it only where none like it is known.
     fn violate_again(&self, kind: Kind) {
+        self.suspect.notify_one();
         match self.plugin.record.repeat(&kind) {
             Some(true) => {
                 self.kill(Ending::Unmounted);
