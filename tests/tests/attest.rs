@@ -62,7 +62,8 @@ fn control_that_launcher_or_worker_leave_out_unseen_is_named_and_nothing_is_load
 
 #[tokio::test]
 async fn live_worker_is_attested_at_the_interval_and_its_calls_go_on() {
-    let supervisor = supervisor(OFTEN).await;
+    let threads = "[limits]\nthreads = { declared = 32, hard = 64 }\n";
+    let supervisor = supervisor(&format!("{OFTEN}{threads}")).await;
     let probe = load(&supervisor, &fixture("probe")).await;
     let hoarder = load(&supervisor, &fixture("hoarder")).await;
     call(&supervisor, &probe, "threads", "3").await.unwrap();
