@@ -67,6 +67,10 @@ impl Policy {
             let walls = [Control::LandlockTcp, Control::LandlockScopes];
             demands.depended_on.extend(walls);
         }
+        if self.processes {
+            // What stands in for a group counts each process for itself.
+            demands.depended_on.insert(Control::Cgroup);
+        }
         demands
     }
 }

@@ -52,3 +52,34 @@ fn private_folder(path: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn folder_is_made_for_the_caller_alone_and_used_again() {
+        let above = tempfile::tempdir().unwrap();
+        let path = above.path().join("cordon");
+        private_folder(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        private_folder(&path).unwrap();
+    }
+
+    #[test]
+    fn folder_that_others_could_have_prepared_is_refused() {
+        let above = tempfile::tempdir().unwrap();
+        let path = above.path().join("cordon");
+        std::fs::create_dir(&path).unwrap();
+        set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
+        let error = private_folder(&path).unwrap_err().to_string();
+        assert_eq!(error, "others have access to it");
+        let link = above.path().join("link");
+        symlink("/", &link).unwrap();
+        let error = private_folder(&link).unwrap_err().to_string();
+        assert_eq!(error, "it isn't a folder of yours");
+    }
+}

@@ -88,13 +88,7 @@ fn root_without_the_capabilities_of_a_launcher_is_told_so_and_rightly() {
     if !is_root() {
         return skip("all of it", "only root has them");
     }
-    for capability in [
-        "dac_override",
-        "setgid",
-        "setuid",
-        "sys_ptrace",
-        "sys_admin",
-    ] {
+    for capability in ["dac_override", "setgid", "setuid", "sys_admin"] {
         let less =
             format!("exec setpriv --bounding-set -{capability} --inh-caps -{capability} \"$@\"");
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cordon_tests::command::{Cordon, Finished, Invocation};
-use cordon_tests::plugins::example;
+use cordon_tests::plugins::{bare, example};
 use cordon_tests::setting::{NOBODY, cgroup_parent, is_root, skip};
 use cordon_tests::traces::Traces;
 use nix::sys::signal::Signal;
@@ -68,10 +68,15 @@ fn without_a_cgroup_all_else_holds_and_the_report_says_what_stands_in() {
 #[test]
 fn without_a_cgroup_resource_limits_stop_what_a_group_would() {
     let limits = ["--limit", "heap=64MiB", "--limit", "threads=4"];
-    let act = |method, data| {
+    let act_within = |cpu: &str, method, data| {
         let run = run("vandal").call(method, data).as_nobody();
-        run.options(&limits).options(&DEGRADED).report()
+        let cpu = ["--limit", cpu, "--timeout", "60s"];
+        run.options(&limits)
+            .options(&cpu)
+            .options(&DEGRADED)
+            .report()
     };
+    let act = |method, data| act_within("cpu=1h", method, data);
 
     assert_eq!(act("allocate", "40").reply(), "DONE: 40 MiB");
     let refused = "STOPPED: ENOMEM mmap of 200 MiB";
@@ -80,7 +85,28 @@ fn without_a_cgroup_resource_limits_stop_what_a_group_would() {
     // Its own besides these four make the hard limit.
     let refused = "STOPPED: EAGAIN pthread_create after 4 threads";
     assert_eq!(act("threads", "100").reply(), refused);
-    assert!(act("spin", "9").died("ms of CPU time"));
+    assert!(act_within("cpu=300ms", "spin", "9").died("ms of CPU time"));
+}
+
+#[test]
+fn processes_are_granted_only_where_a_cgroup_bounds_all_of_them() {
+    let folder = TempDir::with_prefix("cordon-processes-").unwrap();
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let plugin = bare(folder.path(), "");
+    let manifest = "id = \"bare\"\nversion = \"1.0.0\"\nabi = \"1.0\"\n";
+    let asks = format!("{manifest}[requires]\nprocesses = true\n");
+    fs::write(folder.path().join("bare.toml"), asks).unwrap();
+    let policy = folder.path().join("policy.toml");
+    fs::write(&policy, "[grants]\nprocesses = true\n").unwrap();
+    let policy = ["--policy", policy.to_str().unwrap()];
+    let report = || Cordon::normal().confinement(&plugin).options(&policy);
+
+    let granted = report().finish();
+    let refused = report().as_nobody().options(&DEGRADED).finish();
+
+    assert_eq!(granted.status.code(), Some(0), "{granted}");
+    assert_eq!(refused.status.code(), Some(10), "{refused}");
+    assert!(stderr(&refused).contains("cgroup is degraded"), "{refused}");
 }
 
 #[test]

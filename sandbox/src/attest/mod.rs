@@ -163,11 +163,11 @@ fn attempt(
     moment: Moment,
 ) -> Result<Report, AttestError> {
     let (pid, worker) = Folder::of(subject.worker)?;
-    let (_, init) = Folder::of(subject.init)?;
+    let (init_pid, init) = Folder::of(subject.init)?;
     let mut report = Report::default();
-    let namespaces = Namespaces::of(&init)?;
+    let namespaces = Namespaces::of(init_pid, &init)?;
     let thread = threads::attest(&worker, &namespaces, expected, &mut report)?;
-    namespaces.nesting(&thread, &expected.plan, &mut report)?;
+    Namespaces::nesting(&expected.plan, &mut report);
     let mounts = root(&thread, expected, &mut report)?;
     match moment {
         Moment::Ready => fds::handed_over(&thread, &expected.channels, &mut report)?,

@@ -31,7 +31,7 @@ pub(super) fn attest(
             }
             self::thread(&status, expected)?;
             let speculates = Speculation::read(&status)?;
-            namespaces.attest(&thread, &expected.plan)?;
+            namespaces.attest(&thread, &status, &expected.plan)?;
             cores::attest(tid, expected.measured.cores, report)?;
             Ok((thread, speculates))
         });

@@ -373,10 +373,6 @@ fn lock_down(inherited: &Inherited<'_>) -> io::Result<()> {
     capabilities::seal(&BTreeSet::new())?;
     capabilities::drop_all_but(&BTreeSet::new())?;
     set_no_new_privs(true)?;
-    // Under the caller's own id nobody could read its namespaces any more to attest them: its
-    // memory counts as the host's, since it never called exec.
-    if let Ids::Mapped(_) = inherited.plan.ids {
-        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    }
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     inherited.filter.install()
 }

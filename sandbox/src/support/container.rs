@@ -13,9 +13,8 @@ const FIRST: [(&str, u64); 3] = [
 ];
 
 /// What mends most of what containers take away.
-pub(super) const RUN_OPTIONS: &str = "docker run --cap-add=SYS_ADMIN --cap-add=SYS_PTRACE \
-     --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
-     --security-opt systempaths=unconfined --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw, \
+pub(super) const RUN_OPTIONS: &str = "docker run --cap-add=SYS_ADMIN --security-opt seccomp=unconfined \
+     --security-opt apparmor=unconfined --security-opt systempaths=unconfined --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw, \
      or Cordon on the host";
 
 pub(super) fn offer(settings: &Settings) -> Offer {

@@ -4,11 +4,10 @@ use super::container::RUN_OPTIONS;
 use super::{Facility, Offer, Settings, State};
 
 /// What a launcher that is root does with each, by number and name of capabilities(7).
-const CAPABILITIES: [(u32, &str, &str); 5] = [
+const CAPABILITIES: [(u32, &str, &str); 4] = [
     (1, "DAC_OVERRIDE", "read a worker's files in /proc"),
     (6, "SETGID", "map a worker's ids"),
     (7, "SETUID", "map a worker's ids"),
-    (19, "SYS_PTRACE", "see a worker's namespaces"),
     (21, "SYS_ADMIN", "make images and clone mounts"),
 ];
 
@@ -59,11 +58,7 @@ mod tests {
     fn capabilities_that_a_container_took_are_named() {
         for (effective, state, found) in [
             ("000001ffffffffff", State::Available, "root, with "),
-            (
-                "00000000a80425fb",
-                State::Missing,
-                "root without SYS_PTRACE, SYS_ADMIN",
-            ),
+            ("00000000a80425fb", State::Missing, "root without SYS_ADMIN"),
             ("rubbish", State::Untried, "not tried"),
         ] {
             let status = format!("CapEff:\t{effective}\n");

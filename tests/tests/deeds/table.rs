@@ -155,7 +155,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     call("threads", "10000", &[MAX_TASKS]).with(MUCH_HEAP),
     call("fds", "200", &[FILTER, MAX_FDS]),
     call("spin", "1", &[DEADLINE]).with(LITTLE_TIME),
-    call("spin", "1", &[MAX_CPU]).with(LITTLE_CPU),
+    call("spin", "3", &[MAX_CPU]).with(LITTLE_CPU),
     call("own-filter", "", &[never("seccomp")]),
     call("own-filter-by-prctl", "", &[never("prctl")]),
     call("own-listener", "", &[never("seccomp")]),
