@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cordon_plugin.h"
@@ -82,13 +84,64 @@ static int user_namespace(long unused) {
     return unshare(CLONE_NEWUSER);
 }
 
+/* How a child ended, as a result of ours. */
+static int ended(pid_t child) {
+    int status;
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        return -1;
+    }
+    errno = ECHILD;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+static int fork_one(long unused) {
+    (void)unused;
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(0);
+    }
+    return ended(child);
+}
+
+/* Runs what is granted as /program. */
+static int spawn(long unused) {
+    (void)unused;
+    char *const arguments[] = {"program", NULL};
+    pid_t child;
+    errno = posix_spawn(&child, "/program", NULL, NULL, arguments, NULL);
+    return errno != 0 ? -1 : ended(child);
+}
+
+/* Writes a function and calls it. */
+static int jit(long unused) {
+    (void)unused;
+#if defined(__x86_64__)
+    static const unsigned char code[] = {0x31, 0xc0, 0xc3}; /* xor eax, eax; ret */
+#else
+    static const unsigned code[] = {0x52800000, 0xd65f03c0}; /* mov w0, 0; ret */
+#endif
+    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return -1;
+    }
+    memcpy(memory, code, sizeof code);
+    if (mprotect(memory, 4096, PROT_READ | PROT_EXEC) != 0) {
+        return -1;
+    }
+    __builtin___clear_cache(memory, (char *)memory + sizeof code);
+    int (*function)(void);
+    memcpy(&function, &memory, sizeof function);
+    return function();
+}
+
 static const struct {
     const char *name;
     int (*act)(long number);
 } acts[] = {
     {"bind", bind_port}, {"connect", connect_port}, {"udp", udp},           {"abstract", abstract},
     {"raw", raw},        {"lock", lock},            {"nice", nice_to},      {"realtime", realtime},
-    {"user-namespace", user_namespace},
+    {"user-namespace", user_namespace},  {"fork", fork_one},        {"spawn", spawn},
+    {"jit", jit},
 };
 
 static cordon_status call(void *instance, const cordon_context *context, cordon_bytes method,

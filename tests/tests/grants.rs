@@ -240,6 +240,30 @@ fn real_time_priority_is_limited_to_the_grant() {
 }
 
 #[test]
+fn granted_processes_are_forked_and_run_granted_programs() {
+    let program = "files = [{ path = \"/program\", access = \"read\" }]";
+    let of_host = "files = [{ path = \"/program\", source = \"/bin/true\", access = \"read\" }]";
+    let both = |files: &str| format!("processes = true\n{files}");
+    let limits = "[limits]\nthreads = 4\n";
+
+    let granted = Asks::new(&both(program), &both(of_host)).and(limits);
+    let without = Asks::new(program, of_host);
+
+    assert_eq!(granted.outcome("fork", 0), "ok");
+    assert_eq!(granted.outcome("spawn", 0), "ok");
+    assert_eq!(without.outcome("fork", 0), "EPERM");
+    assert_eq!(without.outcome("spawn", 0), "EPERM");
+}
+
+#[test]
+fn granted_executable_memory_is_written_and_run() {
+    let jit = "jit = true";
+
+    assert_eq!(Asks::new(jit, jit).outcome("jit", 0), "ok");
+    assert_eq!(Asks::new("", "").outcome("jit", 0), "EPERM");
+}
+
+#[test]
 fn port80_serves_a_page_on_its_own_network() {
     let policy = workspace().join("examples/port80/policy.toml");
     let policy = ["--policy", policy.to_str().unwrap()];
