@@ -117,11 +117,13 @@ static double monotonic_seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Burns CPU time for as many seconds as `data` says, whatever becomes of its call. */
+/* Burns as many seconds of CPU time as `data` says, whatever becomes of its call, and ends
+   after MOST_SECONDS however little it gets. */
 static void spin(struct report *report, const char *data) {
     long seconds = at_most(number(data, MOST_SECONDS), MOST_SECONDS);
-    double end = monotonic_seconds() + (double)seconds;
-    while (monotonic_seconds() < end) {
+    double last = monotonic_seconds() + MOST_SECONDS;
+    clock_t end = clock() + seconds * CLOCKS_PER_SEC;
+    while (clock() < end && monotonic_seconds() < last) {
     }
     done(report, "%ld seconds", seconds);
 }

@@ -118,7 +118,9 @@ impl Rlimits {
     fn rows(&self) -> Vec<Row> {
         use Resource as R;
         let mut rows = vec![
-            (R::Core, "CORE", "Max core file size", 0),
+            // Not 0, which a piped core_pattern ignores: 1 stops that too, see fs/coredump.c, and
+            // is less than any core file. It holds for children, which an exec makes dumpable.
+            (R::Core, "CORE", "Max core file size", 1),
             (R::Memlock, "MEMLOCK", "Max locked memory", self.memlock),
             (R::Msgqueue, "MSGQUEUE", "Max msgqueue size", 0),
             (R::Nice, "NICE", "Max nice priority", self.nice),
@@ -234,7 +236,7 @@ mod tests {
 Limit                     Soft Limit           Hard Limit           Units     
 Max file size             0                    0                    bytes     
 Max stack size            8388608              8388608              bytes     
-Max core file size        0                    0                    bytes     
+Max core file size        1                    1                    bytes     
 Max open files            40                   40                   files     
 Max locked memory         0                    0                    bytes     
 Max pending signals       64                   64                   signals   

@@ -56,6 +56,15 @@ pub enum RuleError {
         /// What that place is for.
         why: String,
     },
+    /// What lies below a folder that can be written can be moved about there, and what is
+    /// written there would be seen through the other grant.
+    #[error("{} lies in {}, which is granted for writing: grant one of them, or folders beside each other", inner.display(), outer.display())]
+    Overlap {
+        /// The source below, or the same.
+        inner: PathBuf,
+        /// The one around it.
+        outer: PathBuf,
+    },
     /// Hidden by another one, at the same place or around it.
     #[error("{} would hide what else is granted there or below it", .0.display())]
     Taken(PathBuf),
@@ -81,8 +90,28 @@ pub fn check(files: &[FileGrant], tmp: bool, allowed: &[Allowed]) -> Result<(), 
         if (earlier.iter()).any(|other| other.target.starts_with(&file.target)) {
             return Err(RuleError::Taken(file.target.clone()));
         }
+        overlap(index, files)?;
     }
     Ok(())
+}
+
+/// Whether another grant reaches into this one, which can be written.
+fn overlap(index: usize, files: &[FileGrant]) -> Result<(), RuleError> {
+    let outer = &files[index];
+    if !matches!(outer.access, FileAccess::Write { .. }) {
+        return Ok(());
+    }
+    let mut others = files.iter().enumerate();
+    let within = |(other, file): &(usize, &FileGrant)| {
+        *other != index && file.source.starts_with(&outer.source)
+    };
+    match others.find(within) {
+        None => Ok(()),
+        Some((_, inner)) => Err(RuleError::Overlap {
+            inner: inner.source.clone(),
+            outer: outer.source.clone(),
+        }),
+    }
 }
 
 /// In which order they are attached: what is within another one after it.
@@ -218,6 +247,27 @@ mod tests {
             let files = [file(source, "/data", access)];
             assert_eq!(check(&files, false, &allowed()), Ok(()), "{source}");
         }
+    }
+
+    #[test]
+    fn nothing_else_is_granted_below_what_can_be_written() {
+        let whole = file("/srv/out", "/out", WRITE);
+        for inner in ["/srv/out/a", "/srv/out"] {
+            for access in [FileAccess::Read, WRITE, OVERLAY] {
+                let files = [whole.clone(), file(inner, "/x", access)];
+                let refused = Err(RuleError::Overlap {
+                    inner: inner.into(),
+                    outer: "/srv/out".into(),
+                });
+                assert_eq!(check(&files, false, &allowed()), refused, "{inner}");
+            }
+        }
+        let apart = [
+            file("/srv/out/a", "/a", WRITE),
+            file("/srv/out/b", "/b", WRITE),
+            file("/srv/out/bb", "/c", FileAccess::Read),
+        ];
+        assert_eq!(check(&apart, false, &allowed()), Ok(()));
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub enum Grant {
     Udp,
     /// Raw and packet sockets, there too.
     RawSockets,
+    /// The host's network, where Landlock bounds TCP alone.
+    HostNetwork,
     /// Starting processes.
     Processes,
     /// Memory that is written and executed.
@@ -75,13 +77,14 @@ pub enum Grant {
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Grant; 10] = [
+    pub const ALL: [Grant; 11] = [
         Grant::Files,
         Grant::FilesWrite,
         Grant::Tcp,
         Grant::Listen,
         Grant::Udp,
         Grant::RawSockets,
+        Grant::HostNetwork,
         Grant::Processes,
         Grant::Jit,
         Grant::Memlock,
@@ -98,6 +101,7 @@ impl Grant {
             Grant::Listen => "listen",
             Grant::Udp => "udp",
             Grant::RawSockets => "raw-sockets",
+            Grant::HostNetwork => "host-network",
             Grant::Processes => "processes",
             Grant::Jit => "jit",
             Grant::Memlock => "memlock",
@@ -112,9 +116,12 @@ impl Grant {
             Grant::Files | Grant::FilesWrite | Grant::Jit | Grant::Memlock | Grant::Priority => {
                 Mode::Basic
             }
-            Grant::Tcp | Grant::Listen | Grant::Udp | Grant::RawSockets | Grant::Processes => {
-                Mode::Moderate
-            }
+            Grant::Tcp
+            | Grant::Listen
+            | Grant::Udp
+            | Grant::RawSockets
+            | Grant::HostNetwork
+            | Grant::Processes => Mode::Moderate,
         }
     }
 }
@@ -159,6 +166,7 @@ impl Granted {
             ),
             (Grant::Udp, sockets && own_network),
             (Grant::RawSockets, raw),
+            (Grant::HostNetwork, !own_network),
             (Grant::Processes, policy.processes),
             (Grant::Jit, policy.jit),
             (Grant::Memlock, policy.locked_memory > 0),
@@ -243,7 +251,11 @@ mod tests {
             (|p| p.nice = 1, &[Priority], Mode::Basic),
             (|p| p.realtime = 1, &[Priority], Mode::Basic),
             (|p| p.processes = true, &[Processes], Mode::Moderate),
-            (|p| p.net = Net::Host, &[Tcp], Mode::Moderate),
+            (
+                |p| p.net = Net::Host,
+                &[Tcp, Grant::HostNetwork],
+                Mode::Moderate,
+            ),
             (
                 |p| p.tcp.connect = [443].into(),
                 &[Tcp, Udp],
@@ -274,6 +286,7 @@ mod tests {
             policy.tcp.bind = [80].into();
             policy.capabilities = [Capability::NetRaw].into();
         });
-        assert_eq!(granted, [Grant::Tcp, Grant::Listen].into_iter().collect());
+        let grants = [Grant::Tcp, Grant::Listen, Grant::HostNetwork];
+        assert_eq!(granted, grants.into_iter().collect());
     }
 }

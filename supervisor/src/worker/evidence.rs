@@ -194,6 +194,7 @@ fn rule(allowance: Allowance) -> String {
         Grant::Listen => "tcp.bind",
         Grant::Udp => "tcp, in a network of its own",
         Grant::RawSockets => "capabilities, NET_RAW",
+        Grant::HostNetwork => "net = \"full\"",
         Grant::Processes => "processes",
         Grant::Jit => "jit",
         Grant::Memlock => "locked_memory",

@@ -274,9 +274,18 @@ impl Worker {
         }
     }
 
-    /// CPU time of the process so far, by its clock (clock_getcpuclockid(3)). The clock is
-    /// found by pid: void once the pidfd says that the process has ended.
+    /// CPU time so far: of the group where the plugin may start processes, else of its one
+    /// process.
     fn cpu_time(&self) -> Option<Duration> {
+        match &self.probe {
+            Some(probe) if self.plugin.grants.processes => Some(probe.usage().ok()?.cpu),
+            _ => self.own_cpu_time(),
+        }
+    }
+
+    /// By the process's clock (clock_getcpuclockid(3)). The clock is found by pid: void once
+    /// the pidfd says that the process has ended.
+    fn own_cpu_time(&self) -> Option<Duration> {
         let pid = nix::unistd::Pid::from_raw(self.pid as i32);
         let time = ClockId::pid_cpu_clock_id(pid).and_then(ClockId::now).ok()?;
         let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];

@@ -78,9 +78,13 @@ fn what_the_never_list_forbids_is_cut_and_listed_with_its_reason() {
             "ptrace",
             "process_vm_readv",
             "process_vm_writev",
+            "openat2",
+            "socket(AF_UNIX)",
             "socket(AF_NETLINK)",
             "socket(AF_ALG)",
             "socket(AF_VSOCK)",
+            "chmod(S_ISUID)",
+            "chmod(S_ISGID)",
             "personality",
         ]
     );
