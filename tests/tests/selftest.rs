@@ -121,7 +121,9 @@ impl Deed {
     /// What to leave out, and what should come of it then.
     fn cases(&self) -> Vec<(BTreeSet<Barrier>, Expected)> {
         let by = |stop: &Stop| stop.by.parse::<Barrier>().unwrap_or_else(|e| panic!("{e}"));
-        let barriers: Vec<Barrier> = self.expected.iter().map(by).collect();
+        let barriers = self.expected.iter().map(by);
+        // It stands only where there is no cgroup, and those are the last.
+        let barriers: Vec<Barrier> = barriers.filter(|by| *by != Barrier::StandIn).collect();
         let spared = (0..barriers.len()).map(Some).chain([None]);
         let case = |spared: Option<usize>| {
             let spared = spared.map(|stop| barriers[stop]);

@@ -57,6 +57,8 @@ barriers! {
     Memory, "memory", Some(Control::Cgroup), Some(Weakened::Memory);
     /// The cgroup's limit on tasks.
     Pids, "pids", Some(Control::Cgroup), Some(Weakened::Pids);
+    /// Resource limits of the process in the place of a cgroup, where the operator does without.
+    StandIn, "stand-in", Some(Control::Cgroup), None;
     /// The supervisor's deadlines and its limit on CPU time.
     Deadline, "deadline", None, Some(Weakened::Deadline);
     /// No exec can win privilege.
@@ -114,12 +116,17 @@ impl Barrier {
         self.weakened().is_some_and(off)
     }
 
-    /// Whether the kernel said of this worker that it holds in full.
+    /// Whether the kernel said of this worker that it holds: in full, but for what stands in for
+    /// a control that is degraded.
     #[must_use]
     pub fn holds(self, report: &Report) -> bool {
+        let needed = match self {
+            Barrier::StandIn => Enforcement::Degraded,
+            _ => Enforcement::Enforced,
+        };
         self.control().is_none_or(|control| {
             let finding = report.finding(control);
-            finding.is_some_and(|finding| finding.enforcement == Enforcement::Enforced)
+            finding.is_some_and(|finding| finding.enforcement == needed)
         })
     }
 }

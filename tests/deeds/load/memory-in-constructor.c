@@ -3,27 +3,29 @@
 #include "deed.h"
 
 DEED("takes five times its memory in a constructor",
-     BY("oom (oom-kill)", "memory"),
+     BY("oom (oom-kill)", "memory") ELSE("ENOMEM", "stand-in"),
      POLICY("{ limits = { cpu = \"10s\" } }"))
 
 static int error = -1;
 
-static void take(size_t mib) {
+static int take(size_t mib) {
     volatile char *memory = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return errno;
+    }
     for (size_t at = 0; at < mib << 20; at += 4096) {
         memory[at] = 1;
     }
     munmap((void *)memory, mib << 20);
+    return 0;
 }
 
 __attribute__((constructor)) static void early(void) {
 #ifdef TWIN
-    take(24);
-    error = 0;
+    error = take(24);
 #else
-    take(256);
-    error = 0;
+    error = take(256);
 #endif
 }
 

@@ -3,7 +3,7 @@
 #include "deed.h"
 
 DEED("starts a thousand threads in a constructor",
-     BY("EAGAIN (threads)", "pids"),
+     BY("EAGAIN (threads)", "pids") ELSE("EAGAIN", "stand-in"),
      POLICY("{ limits = { heap = \"1GiB\", cpu = \"10s\" } }"))
 
 static int error = -1;

@@ -3,7 +3,7 @@
 #include "deed.h"
 
 DEED("takes twenty times the memory that it is granted",
-     BY("oom (oom-kill)", "memory"),
+     BY("oom (oom-kill)", "memory") ELSE("ENOMEM", "stand-in"),
      POLICY("{ limits = { cpu = \"10s\" } }"))
 
 static void take(size_t mib) {

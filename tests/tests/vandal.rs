@@ -1,70 +1,11 @@
-//! What the vandal tries, and what stops it.
-//!
-//! [`DEEDS`] names for each deed every control that stops it, each of them alone, and how that
-//! shows. Three tests walk the table: the product stops the deed and records it; each control
-//! stops it with all the others of its row left out; with all of its row left out it gets through.
-
-mod scene;
-mod table;
+//! What becomes of those around the vandal: its callers, its neighbour, and who reads its output.
+//! That its deeds are stopped is shown one by one in `tests/tests/selftest.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use cordon_tests::command::Cordon;
 use cordon_tests::plugins::example;
-use cordon_tests::setting::weakened_by_root_alone;
-
-use crate::scene::Scene;
-use crate::table::{DEEDS, Moment, Success};
-
-#[test]
-fn every_deed_is_stopped_and_recorded() {
-    for_each_deed(|scene| {
-        let report = scene.attempt(&Cordon::normal());
-        scene.deed.controls[0].stopped(&report)?;
-        scene.untouched()
-    });
-}
-
-#[test]
-fn every_control_of_a_deed_stops_it_alone() {
-    if !weakened_by_root_alone() {
-        return;
-    }
-    for_each_deed(|scene| {
-        let controls = scene.deed.controls;
-        for alone in controls {
-            let others = controls
-                .iter()
-                .map(|control| control.name)
-                .filter(|name| *name != alone.name);
-            let report = scene.attempt(&Cordon::without(others));
-            let verdict = alone.stopped(&report).and_then(|()| scene.untouched());
-            verdict.map_err(|error| format!("{} alone: {error}", alone.name))?;
-        }
-        Ok(())
-    });
-}
-
-#[test]
-fn without_its_controls_every_deed_gets_through() {
-    if !weakened_by_root_alone() {
-        return;
-    }
-    for_each_deed(|scene| {
-        let controls = scene.deed.controls.iter().map(|control| control.name);
-        let report = scene.attempt(&Cordon::without(controls));
-        let through = match scene.deed.success {
-            Success::Replies => report.reply().starts_with("DONE: "),
-            Success::Prints(text) => report.output.iter().any(|line| line.contains(text)),
-        };
-        if through {
-            Ok(())
-        } else {
-            Err(format!("stopped by something else: {report:#?}"))
-        }
-    });
-}
 
 #[test]
 fn permitted_calls_work_between_denied_ones() {
@@ -207,21 +148,4 @@ fn what_a_plugin_prints_disturbs_neither_protocol_nor_terminal() {
         report.output.iter().any(|line| line.contains("owned")),
         "{report:#?}"
     );
-}
-
-/// Runs a check on every row, so that one failure doesn't hide another.
-fn for_each_deed(check: impl Fn(&Scene) -> Result<(), String>) {
-    let mut failures = String::new();
-    for deed in DEEDS {
-        let scene = Scene::of(deed).unwrap_or_else(|error| panic!("{}: {error}", deed.method));
-        let early = if deed.moment == Moment::Constructor {
-            " in a constructor"
-        } else {
-            ""
-        };
-        if let Err(error) = check(&scene) {
-            failures.push_str(&format!("\n{}{early}: {error}", deed.method));
-        }
-    }
-    assert!(failures.is_empty(), "{failures}");
 }
