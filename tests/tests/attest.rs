@@ -15,6 +15,7 @@ use cordon_supervisor::{CallError, Supervisor};
 use cordon_tests::command::Cordon;
 use cordon_tests::host::{call, eventually, load, status, supervisor};
 use cordon_tests::plugins::{example, fixture};
+use cordon_tests::setting::{is_root, skip, weakened_by_root_alone};
 use cordon_tests::traces::groups;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
@@ -27,6 +28,9 @@ const ON_EVENTS: &str = "[monitor]\ninterval = \"24h\"\nattest = \"24h\"\n";
 
 #[test]
 fn control_that_launcher_or_worker_leave_out_unseen_is_named_and_nothing_is_loaded() {
+    if !weakened_by_root_alone() {
+        return;
+    }
     for (left_out, named) in [
         ("unseen:root", "root: mount table is "),
         ("unseen:ids", "ids: Uid is 0"),
@@ -166,6 +170,9 @@ async fn group_whose_limit_is_lifted_kills_and_says_so() {
 /// Changes a live worker from outside, as root can, and sees it killed with a violation that
 /// says what differs.
 async fn killed_for(what: &str, change: impl FnOnce(u32, &[PathBuf])) {
+    if !is_root() {
+        return skip("all of it", "only root can change a worker from outside");
+    }
     let supervisor = supervisor(OFTEN).await;
     let probe = load(&supervisor, &fixture("probe")).await;
     let worker = supervisor.worker(&probe).unwrap();

@@ -168,15 +168,8 @@ fn attempt(
     let namespaces = Namespaces::of(init_pid, &init)?;
     let thread = threads::attest(&worker, &namespaces, expected, &mut report)?;
     Namespaces::nesting(&expected.plan, &mut report);
-    let mounts = root(&thread, expected, &mut report)?;
-    match moment {
-        Moment::Ready => fds::handed_over(&thread, &expected.channels, &mut report)?,
-        Moment::Serving => {
-            fds::serving(&thread, expected, &mounts, &mut report)?;
-            // One that ended meanwhile showed nothing.
-            threads::still_lives(&thread)?;
-        }
-    }
+    let shared = shared(&thread, expected, moment, &mut report);
+    threads::unless_ending(&thread, shared)?;
     rlimits(&worker, expected, &mut report)?;
     bounds::attest(pid, subject.groups, expected, &mut report)?;
     undumpable(subject.worker, &expected.measured, &mut report)?;
@@ -184,6 +177,24 @@ fn attempt(
     alive(subject.worker)?;
     alive(subject.init)?;
     Ok(report)
+}
+
+/// What its threads share, read through one of them.
+fn shared(
+    thread: &Folder,
+    expected: &Expected,
+    moment: Moment,
+    report: &mut Report,
+) -> Result<(), AttestError> {
+    let mounts = root(thread, expected, report)?;
+    match moment {
+        Moment::Ready => fds::handed_over(thread, &expected.channels, report),
+        Moment::Serving => {
+            fds::serving(thread, expected, &mounts, report)?;
+            // What is given up already would seem to be in order.
+            threads::still_lives(thread)
+        }
+    }
 }
 
 /// How many seccomp filters the process has that the worker descends from: those of a

@@ -25,15 +25,8 @@ pub(super) fn attest(
     let mut speculation = None;
     for tid in worker.numbers("task", "task")? {
         let checked = worker.below(&format!("task/{tid}")).and_then(|thread| {
-            let status = thread.text("status")?;
-            if ended(&status) {
-                return Err(AttestError::Gone);
-            }
-            self::thread(&status, expected)?;
-            let speculates = Speculation::read(&status)?;
-            namespaces.attest(&thread, &status, &expected.plan)?;
-            cores::attest(tid, expected.measured.cores, report)?;
-            Ok((thread, speculates))
+            let checked = one(tid, &thread, namespaces, expected, report);
+            unless_ending(&thread, checked).map(|speculates| (thread, speculates))
         });
         match checked {
             Ok((thread, speculates)) => {
@@ -58,21 +51,56 @@ pub(super) fn attest(
     Ok(living)
 }
 
-/// Fails if a thread has ended.
+fn one(
+    tid: u32,
+    thread: &Folder,
+    namespaces: &Namespaces,
+    expected: &Expected,
+    report: &mut Report,
+) -> Result<Speculation, AttestError> {
+    let status = thread.text("status")?;
+    as_expected(&status, expected)?;
+    let speculation = Speculation::read(&status)?;
+    namespaces.attest(thread, &status, &expected.plan)?;
+    cores::attest(tid, expected.measured.cores, report)?;
+    Ok(speculation)
+}
+
+/// What was found, unless the thread is on its way out: it runs no code of the plugin then, and
+/// gives up one thing after another.
+pub(super) fn unless_ending<T>(
+    thread: &Folder,
+    found: Result<T, AttestError>,
+) -> Result<T, AttestError> {
+    match found.is_err() && is_ending(&thread.text("stat")?) {
+        true => Err(AttestError::Gone),
+        false => found,
+    }
+}
+
+/// Fails if a thread is on its way out.
 pub(super) fn still_lives(thread: &Folder) -> Result<(), AttestError> {
-    match ended(&thread.text("status")?) {
+    match is_ending(&thread.text("stat")?) {
         true => Err(AttestError::Gone),
         false => Ok(()),
     }
 }
 
-/// Whether a thread is a zombie, or past that.
-fn ended(status: &str) -> bool {
-    field(status, "State").is_some_and(|state| state.starts_with(['Z', 'X']))
+/// Whether the flags in a thread's `stat`, see proc_pid_stat(5), have `PF_EXITING`; a zombie
+/// keeps it.
+fn is_ending(stat: &str) -> bool {
+    const PF_EXITING: u32 = 0x4;
+    // The second field, its name, may hold anything.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let flags = fields
+        .split(' ')
+        .nth(6)
+        .and_then(|flags| flags.parse().ok());
+    flags.is_none_or(|flags: u32| flags & PF_EXITING != 0)
 }
 
 /// Checks one thread's `status`, see proc_pid_status(5).
-fn thread(status: &str, expected: &Expected) -> Result<(), AttestError> {
+fn as_expected(status: &str, expected: &Expected) -> Result<(), AttestError> {
     let must = |control, name: &str, wanted: &str| {
         let found = field(status, name).unwrap_or("missing").to_owned();
         if found == wanted {
@@ -142,7 +170,7 @@ fn four(id: u32) -> String {
 mod tests {
     use super::*;
 
-    const STATUS: &str = "Name:\tx\nState:\tS (sleeping)\nUid:\t7\t7\t7\t7\nGid:\t7\t7\t7\t7\n\
+    const STATUS: &str = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t7\t7\t7\t7\n\
         Groups:\t \nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n\
         CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\n\
         NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
@@ -155,15 +183,17 @@ mod tests {
 
     #[test]
     fn confined_thread_passes() {
-        thread(STATUS, &expected()).unwrap();
+        as_expected(STATUS, &expected()).unwrap();
     }
 
     #[test]
-    fn thread_that_has_ended_is_told_from_one_that_lives() {
-        assert!(!ended(STATUS));
-        for state in ["Z (zombie)", "X (dead)"] {
-            assert!(ended(&STATUS.replace("S (sleeping)", state)));
-        }
+    fn thread_on_its_way_out_is_told_by_its_flags() {
+        let stat = |flags| format!("7 (a) b) S 1 7 7 0 -1 {flags} 99 0\n");
+        assert!(!is_ending(&stat(0x40_4040)));
+        assert!(is_ending(&stat(0x40_4044)));
+        assert!(is_ending("7 (cut"));
+        let own = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        assert!(!is_ending(&own), "{own}");
     }
 
     #[test]
@@ -171,11 +201,11 @@ mod tests {
         let mut granted = expected();
         granted.plan.capabilities = [Capability::NetBindService].into();
         let all = STATUS.replace("0000000000000000", "0000000000000400");
-        thread(&all, &granted).unwrap();
+        as_expected(&all, &granted).unwrap();
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
             let line = format!("{set}:\t0000000000000400");
             for other in ["0000000000000000", "0000000000002400"] {
-                let error = thread(&all.replace(&line, &format!("{set}:\t{other}")), &granted);
+                let error = as_expected(&all.replace(&line, &format!("{set}:\t{other}")), &granted);
                 assert!(error.unwrap_err().to_string().contains(set));
             }
         }
@@ -188,8 +218,8 @@ mod tests {
             ..expected()
         };
         let status = STATUS.replace("filters:\t1", "filters:\t3");
-        thread(&status, &below_docker).unwrap();
-        let error = thread(STATUS, &below_docker).unwrap_err();
+        as_expected(&status, &below_docker).unwrap();
+        let error = as_expected(STATUS, &below_docker).unwrap_err();
         assert!(error.to_string().contains("must be 3"), "{error}");
     }
 
@@ -205,7 +235,7 @@ mod tests {
             ("Groups:\t ", "Groups:\t0 "),
         ];
         for (from, to) in differences {
-            let error = thread(&STATUS.replace(from, to), &expected()).unwrap_err();
+            let error = as_expected(&STATUS.replace(from, to), &expected()).unwrap_err();
             let name = from.split(':').next().unwrap();
             assert!(error.to_string().contains(name), "{error}");
         }
