@@ -142,8 +142,7 @@ impl Quarters {
                 return;
             }
         }
-        // Those that its processes forked are there too. A pid that was reused meanwhile is of
-        // a process elsewhere, which the kernel lets nobody move in.
+        // Those that its processes forked are there too.
         for pid in members(&leaf).unwrap_or_default() {
             base.write("cgroup.procs", &pid.to_string()).ok();
         }

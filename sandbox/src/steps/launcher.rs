@@ -7,13 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, getpid};
 
+use super::group::{self, GroupError};
 use super::instance::{Channels, Stock};
 use super::rootless::{self, RootlessError};
 use super::workers::Workers;
 use crate::ceiling::{Ceiling, CeilingError};
-use crate::cgroup::{Layout, LayoutError, Parent, ParentError};
 use crate::codec;
 use crate::image::Image;
 use crate::launch::{Answer, Cause, Failure, Request, Step};
@@ -44,42 +43,12 @@ pub enum LauncherError {
     #[error(
         "cgroup: {0}; {remedy}have resource limits of the process stand in for it by \
          --allow-degraded cgroup",
-        remedy = or(.0.remedy())
+        remedy = group::or(.0.remedy())
     )]
     Cgroup(#[from] GroupError),
     /// What every launch needs can't be had here.
     #[error("{0}")]
     Stock(String),
-}
-
-/// Why workers can have no cgroup.
-#[derive(Debug, thiserror::Error)]
-pub enum GroupError {
-    /// No hierarchies.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// No group in one of them.
-    #[error(transparent)]
-    Parent(#[from] ParentError),
-    /// Who the supervisor is.
-    #[error("can't tell the supervisor's pid: {0}")]
-    Supervisor(#[source] io::Error),
-}
-
-impl GroupError {
-    fn remedy(&self) -> &'static str {
-        match self {
-            Self::Parent(error) => error.remedy(),
-            Self::Layout(_) | Self::Supervisor(_) => "",
-        }
-    }
-}
-
-fn or(remedy: &str) -> String {
-    match remedy {
-        "" => String::new(),
-        remedy => format!("{remedy}, or "),
-    }
 }
 
 /// Serves the supervisor at the other end of `socket` until either ends, then kills
@@ -149,7 +118,7 @@ fn start(socket: &OwnedFd) -> Result<(Launcher, Option<String>), LauncherError> 
     let base = Image::build(base.into_iter().zip(fds).collect())
         .map_err(|error| stock("image of the worker's libraries", &error))?;
     let devices = open_devices().map_err(|error| stock("/dev of the host", &error))?;
-    let (parent, without_cgroup) = match parent(&ceiling, &supervisor) {
+    let (parent, without_cgroup) = match group::parent(&ceiling, &supervisor) {
         Ok(parent) => (Some(parent), None),
         Err(why) if ceiling.cgroup_optional => (None, Some(why.to_string())),
         Err(why) => return Err(why.into()),
@@ -170,16 +139,6 @@ fn start(socket: &OwnedFd) -> Result<(Launcher, Option<String>), LauncherError> 
         _uid_lock: uid_lock,
     };
     Ok((launcher, without_cgroup))
-}
-
-/// The group that all workers' are in.
-fn parent(ceiling: &Ceiling, supervisor: &OwnedFd) -> Result<Parent, GroupError> {
-    let layout = Layout::detect()?;
-    let pid = crate::sys::pidfd::pid(supervisor).map_err(GroupError::Supervisor)?;
-    let supervisor = Pid::from_raw(pid as i32);
-    let ours: Vec<Pid> = supervisor.into_iter().chain([getpid()]).collect();
-    let (place, name) = (&ceiling.cgroup_place, &ceiling.cgroup_name);
-    Ok(Parent::create(&layout, place, name, &ours)?)
 }
 
 impl Launcher {

@@ -1,6 +1,7 @@
 //! The launch, in the order of ARCHITECTURE.md: [`launcher`] makes the groups and the
 //! namespaces, [`init`] builds the root and forks, [`worker`] locks itself down.
 
+mod group;
 pub mod init;
 pub(crate) mod instance;
 pub mod launcher;
