@@ -7,10 +7,11 @@ use std::os::fd::AsFd;
 /// Above every such file of a worker, that of its mounts with many grants included.
 const MAX: usize = 4 << 20;
 
-/// The whole text, from where `file` stands.
+/// The whole text, from where `file` stands. A process chooses the bytes of its own name:
+/// what isn't UTF-8 is replaced.
 ///
 /// # Errors
-/// The kernel's errno; `EFBIG` beyond 4 MiB, and `InvalidData` for what isn't UTF-8.
+/// The kernel's errno; `EFBIG` beyond 4 MiB.
 pub(crate) fn read(file: impl AsFd) -> io::Result<String> {
     let mut bytes = vec![0; 4096];
     let mut length = 0;
@@ -29,7 +30,7 @@ pub(crate) fn read(file: impl AsFd) -> io::Result<String> {
         }
     }
     bytes.truncate(length);
-    String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

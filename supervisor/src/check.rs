@@ -6,9 +6,10 @@ mod over_wide;
 
 use std::path::Path;
 
+use sandbox::seccomp::Mode;
 use serde::Serialize;
 
-use crate::config::Policy;
+use crate::config::{Policy, Seccomp};
 use crate::elf::{self, Closure, Inspection, LibraryDirs, file_data};
 use crate::grants::{Grants, intersect};
 use crate::manifest::{HOST_ABI, Manifest, PluginId};
@@ -147,7 +148,12 @@ impl Checkup {
             Ok(()) => self.passed("ABI", manifest.abi),
             Err(error) => self.add("ABI", Verdict::Refused, error),
         }
-        match intersect(manifest, policy.rules(&manifest.id)) {
+        let rules = policy.rules(&manifest.id);
+        if matches!(rules.seccomp, Seccomp::Mode(Mode::Permissive)) {
+            let why = "permissive: every system call but the never-list, for development";
+            self.add("seccomp", Verdict::Warning, why);
+        }
+        match intersect(manifest, rules) {
             Ok(grants) => self.granted(&grants),
             Err(refused) => {
                 for excess in refused.excess {

@@ -85,6 +85,18 @@ fn over_wide_grant_is_a_warning() {
 }
 
 #[test]
+fn permissive_filter_is_a_warning() {
+    let folder = plugin("", MANIFEST);
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(&policy, "[seccomp]\nmode = \"permissive\"\n").unwrap();
+    let options = ["--policy", policy.to_str().unwrap()];
+    let (code, findings) = check(&folder.path().join("libbare.so"), &options);
+    assert_eq!(code, 0);
+    let warned = |one: &Finding| one.0 == "seccomp" && one.1 == "warning";
+    assert!(findings.iter().any(warned), "{findings:?}");
+}
+
+#[test]
 fn table_ends_with_what_would_happen() {
     let shown = Cordon::normal().check(&example("deflate")).finish();
     let text = String::from_utf8(shown.stdout).unwrap();

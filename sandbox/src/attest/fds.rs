@@ -11,7 +11,7 @@ use crate::weaken::{Weakened, off};
 
 /// Kinds of fds that come from no file, as the links in `/proc/PID/fd` begin, and the calls
 /// that make them.
-const MADE: [(&str, &[&str]); 8] = [
+const MADE: [(&str, &[&str]); 9] = [
     ("pipe:[", &["pipe", "pipe2"]),
     ("socket:[", &["socket", "socketpair"]),
     ("anon_inode:[eventfd]", &["eventfd", "eventfd2"]),
@@ -19,8 +19,9 @@ const MADE: [(&str, &[&str]); 8] = [
     ("anon_inode:[timerfd]", &["timerfd_create"]),
     ("anon_inode:[signalfd]", &["signalfd", "signalfd4"]),
     ("anon_inode:inotify", &["inotify_init", "inotify_init1"]),
-    // Until Linux 6.9 they were anonymous inodes too.
+    // Of a file system of their own from Linux 6.9 on; both names are to be seen.
     ("pidfd:[", &["pidfd_open"]),
+    ("anon_inode:[pidfd]", &["pidfd_open"]),
 ];
 
 /// What a worker may have open besides files of its own root.

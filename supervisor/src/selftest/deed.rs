@@ -41,7 +41,7 @@ pub struct Deed {
     pub says: Option<String>,
     /// Time for the deed.
     pub within: Option<TimeSpan>,
-    /// What policy says about this plugin, an inline table as `[plugin.ID]`.
+    /// Limits of this plugin, an inline table as `[plugin.ID]` with nothing else in it.
     pub policy: Option<String>,
 }
 
@@ -131,6 +131,9 @@ pub enum WrongText {
     /// The twin of a file needs an id of its own.
     #[error(transparent)]
     Id(#[from] NameError),
+    /// A file that grants itself something.
+    #[error("a deed has limits of its own, `{{ limits = {{ ... }} }}`, and grants itself nothing")]
+    NotLimits,
 }
 
 impl Deed {
@@ -163,6 +166,8 @@ impl Deed {
         let within = within
             .transpose()
             .map_err(|error: UnitError| wrong("within", error.into()))?;
+        let policy = texts.take("policy").map(limits_alone).transpose();
+        let policy = policy.map_err(|error| wrong("policy", error))?;
         let deed = Deed {
             id,
             file: file.to_owned(),
@@ -176,7 +181,7 @@ impl Deed {
             data: texts.take("data").unwrap_or_default(),
             says: texts.take("says"),
             within,
-            policy: texts.take("policy"),
+            policy,
             twin: twin.clone(),
         };
         texts.done()?;
@@ -244,6 +249,19 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// The file speaks, not the operator: it may ask for more or less of what ends with its
+/// worker, and for nothing of the host.
+fn limits_alone(text: String) -> Result<String, WrongText> {
+    let read = toml::from_str::<toml::Table>(&format!("policy = {text}"));
+    let outer = read.map_err(|_| WrongText::NotLimits)?;
+    let alone = |table: &toml::Table, name: &str| table.len() == 1 && table.contains_key(name);
+    let inner = outer.get("policy").and_then(toml::Value::as_table);
+    match inner.is_some_and(|inner| alone(&outer, "policy") && alone(inner, "limits")) {
+        true => Ok(text),
+        false => Err(WrongText::NotLimits),
+    }
+}
+
 /// `EPERM (denied-syscall) by seccomp, else ENOENT by root`.
 fn stops(text: &str) -> Result<Vec<Stop>, WrongText> {
     text.split(", else ").map(str::parse).collect()
@@ -295,6 +313,26 @@ mod tests {
         assert_eq!(read[0].shown, Shown::Kill("ptrace".into()));
         let written: Vec<String> = read.iter().map(ToString::to_string).collect();
         assert_eq!(written.join(", else "), text);
+    }
+
+    #[test]
+    fn a_deed_has_limits_of_its_own_and_grants_itself_nothing() {
+        let limits = "{ limits = { cpu = \"10s\" } }";
+        assert_eq!(limits_alone(limits.into()), Ok(limits.into()));
+        for text in [
+            "{ grants = { net = \"full\" } }",
+            "{ limits = { cpu = \"1s\" }, seccomp = { mode = \"permissive\" } }",
+            "{ limits = { cpu = \"1s\" } }\nlibrary_dirs = [\"/tmp\"]",
+            "{ limits = { cpu = \"1s\" } }\n[policy.grants]\nprocesses = true",
+            "10",
+            "{",
+        ] {
+            assert_eq!(
+                limits_alone(text.into()),
+                Err(WrongText::NotLimits),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -23,8 +23,7 @@ pub(super) struct Scene {
     folder: PathBuf,
 }
 
-/// The scene's folder is known before it is made: policy may grant it.
-pub(super) fn folder(deed: &PluginId) -> PathBuf {
+fn folder(deed: &PluginId) -> PathBuf {
     PathBuf::from(BASE).join(name(deed))
 }
 

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use super::attempt::attempt;
 use super::deed::{Deed, DeedError, TWIN};
-use super::scene;
 use super::verdict::{Outcome, Verdict};
 use crate::config::{Policy, PolicyError};
 use crate::supervisor::Supervisor;
@@ -136,10 +135,8 @@ impl Suite {
         policy.load_deadline = policy.load_deadline.min(LOAD_DEADLINE);
         for deed in &self.deeds {
             let Some(table) = &deed.policy else { continue };
-            let folder = scene::folder(&deed.id).display().to_string();
-            let table = table.replace("{folder}", &folder);
             for id in [&deed.id, &deed.twin_id] {
-                policy.lay_over(&deed.file, id, &table)?;
+                policy.lay_over(&deed.file, id, table)?;
             }
         }
         policy.stretch(self.patience);
