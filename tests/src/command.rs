@@ -140,6 +140,19 @@ fn program(folder: &Path, how: &str) -> PathBuf {
     folder.join("cordon")
 }
 
+/// Copies a program of this build into a folder. It takes a process of its own: a file that this
+/// one had open to write can't be executed while a child that another test forked meanwhile
+/// still holds it.
+///
+/// # Panics
+/// When it can't be copied.
+pub fn copy(name: &str, folder: &Path) {
+    let built = crate::build_folder().join(name);
+    let copied = Command::new("cp").arg(&built).arg(folder).status();
+    let copied = copied.is_ok_and(|status| status.success());
+    assert!(copied, "{} to {}", built.display(), folder.display());
+}
+
 /// A command line under construction.
 #[derive(Debug)]
 pub struct Invocation {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
-use cordon_tests::command::{Cordon, Invocation};
+use cordon_tests::command::{Cordon, Invocation, copy};
 use cordon_tests::filtered::{Refusal, without};
 use cordon_tests::plugins::example;
 use cordon_tests::setting::{cgroup_parent, is_root, skip};
@@ -239,7 +239,7 @@ fn hardening_that_the_kernel_lacks_is_told_and_stands_in_no_ones_way() {
 fn missing_worker_program_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let alone = folder.path().join("cordon");
-    std::fs::copy(cordon_tests::build_folder().join("cordon"), &alone).unwrap();
+    copy("cordon", folder.path());
 
     let (code, object) = examine(Cordon::at(&alone).doctor());
 

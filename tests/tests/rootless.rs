@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cordon_tests::command::{Cordon, Finished, Invocation};
+use cordon_tests::command::{Cordon, Finished, Invocation, copy};
 use cordon_tests::plugins::{bare, example};
 use cordon_tests::setting::{NOBODY, cgroup_parent, is_root, skip};
 use cordon_tests::traces::Traces;
@@ -149,8 +149,7 @@ fn program_is_run_where_it_is_roots_or_the_callers_and_nobody_elses() {
     let folder = TempDir::with_prefix("cordon-owned-").unwrap();
     let worker = folder.path().join("cordon-worker");
     for program in ["cordon", "cordon-worker"] {
-        let built = cordon_tests::build_folder().join(program);
-        fs::copy(built, folder.path().join(program)).unwrap();
+        copy(program, folder.path());
     }
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let run = || {
