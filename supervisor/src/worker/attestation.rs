@@ -37,9 +37,10 @@ async fn watch(worker: &Arc<Worker>) {
             }
         }
         while let Err(error) = look(worker).await {
-            hidden += u32::from(matches!(error, AttestError::Gone));
-            let nothing_known = error.is_shortage() || matches!(error, AttestError::Gone);
-            if !nothing_known || hidden == PATIENCE {
+            // A process that ends has no memory any more, and the kernel denies much of it then.
+            let unseen = matches!(error, AttestError::Gone | AttestError::Read { .. });
+            hidden += u32::from(!error.is_shortage());
+            if !unseen || hidden == PATIENCE {
                 worker.differs(&error);
                 return;
             }
