@@ -23,6 +23,8 @@
 #define WITHIN(time) "metadata.within = \"" time "\"\n"
 #define POLICY(table) "metadata.policy = '" table "'\n"
 #define MANIFEST(toml) toml "\n"
+/* Under the widest filter that there is: what stops the deed is another wall. */
+#define UNFILTERED "metadata.filter = \"permissive\"\n"
 
 /* How it is stopped, and by what. */
 #define ELSE(how, control) ", else " how " by " control

@@ -147,7 +147,9 @@ impl Deed {
 }
 
 fn selftest(cordon: &Cordon, names: &[&str]) -> Report {
-    let mut invocation = cordon.selftest(&deeds()).options(&["--format", "json"]);
+    let mut invocation = cordon
+        .selftest(&deeds())
+        .options(&["--unfiltered", "--format", "json"]);
     for name in names {
         invocation = invocation.options(&["--filter", name]);
     }

@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// Only deeds with this text in their name; give it again for more of them.
     #[arg(long = "filter", value_name = "TEXT")]
     filters: Vec<String>,
+    /// Try those too that need the permissive system call filter, and show the walls behind it.
+    #[arg(long)]
+    unfiltered: bool,
     /// Multiplies every deadline, for slow machines.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     patience: u32,
@@ -39,6 +42,7 @@ pub(super) fn selftest(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let settings = Settings {
         patience: arguments.patience,
         filters: arguments.filters.clone(),
+        unfiltered: arguments.unfiltered,
     };
     let suite = Suite::of(&folder, &settings)?;
     let policy = suite.policy(policy::read(&arguments.policy)?)?;

@@ -167,34 +167,12 @@ impl Policy {
             file: file.to_owned(),
             source,
         })?;
-        let resolve = |settings: &PluginSettings, base: &PolicyRules, table: String| {
-            let place = table.clone();
-            let refused = |source| PolicyError::Rules {
-                file: file.to_owned(),
-                table,
-                source,
-            };
-            let mut rules = settings.applied_to(base).map_err(refused)?;
-            let folder = file.parent().unwrap_or(Path::new(""));
-            let seccomp = settings.seccomp.applied_to(&base.seccomp, folder);
-            rules.seccomp = seccomp.map_err(|source| PolicyError::Seccomp {
-                file: file.to_owned(),
-                table: place,
-                source,
-            })?;
-            Ok(rules)
-        };
-        let rules = resolve(
-            &document.everywhere(),
-            &PolicyRules::default(),
-            String::new(),
-        )?;
+        let (everywhere, default) = (document.everywhere(), PolicyRules::default());
+        let rules = resolve(file, "", &everywhere, &default)?;
         let mut plugins = BTreeMap::new();
         for (id, settings) in &document.plugin {
-            plugins.insert(
-                id.clone(),
-                resolve(settings, &rules, format!("plugin.{id}."))?,
-            );
+            let table = format!("plugin.{id}.");
+            plugins.insert(id.clone(), resolve(file, &table, settings, &rules)?);
         }
         Ok(Self {
             library_dirs: document.library_dirs,
@@ -241,12 +219,8 @@ impl Policy {
             source,
         })?;
         for (id, settings) in &document.plugin {
-            let rules = settings.applied_to(self.rules(id));
-            let rules = rules.map_err(|source| PolicyError::Rules {
-                file: file.to_owned(),
-                table: format!("plugin.{id}."),
-                source,
-            })?;
+            let table = format!("plugin.{id}.");
+            let rules = resolve(file, &table, settings, self.rules(id))?;
             self.plugins.insert(id.clone(), rules);
         }
         Ok(())
@@ -286,6 +260,29 @@ impl Policy {
     pub fn rules(&self, plugin: &PluginId) -> &PolicyRules {
         self.plugins.get(plugin).unwrap_or(&self.rules)
     }
+}
+
+/// `settings`, which stand in `table` of the file, laid over `base`.
+fn resolve(
+    file: &Path,
+    table: &str,
+    settings: &PluginSettings,
+    base: &PolicyRules,
+) -> Result<PolicyRules, PolicyError> {
+    let rules = settings.applied_to(base);
+    let mut rules = rules.map_err(|source| PolicyError::Rules {
+        file: file.to_owned(),
+        table: table.to_owned(),
+        source,
+    })?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let seccomp = settings.seccomp.applied_to(&base.seccomp, folder);
+    rules.seccomp = seccomp.map_err(|source| PolicyError::Seccomp {
+        file: file.to_owned(),
+        table: table.to_owned(),
+        source,
+    })?;
+    Ok(rules)
 }
 
 impl Default for Policy {

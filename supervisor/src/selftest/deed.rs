@@ -41,6 +41,8 @@ pub struct Deed {
     pub says: Option<String>,
     /// Time for the deed.
     pub within: Option<TimeSpan>,
+    /// Whether it is tried in seccomp mode `permissive`, if the operator says so.
+    pub unfiltered: bool,
     /// Limits of this plugin, an inline table as `[plugin.ID]` with nothing else in it.
     pub policy: Option<String>,
 }
@@ -111,7 +113,7 @@ pub enum DeedError {
 }
 
 /// The fields of a deed's metadata.
-const KNOWN: &str = "deed, stopped, through, printed, data, says, within, policy";
+const KNOWN: &str = "deed, stopped, through, printed, data, says, within, filter, policy";
 
 /// Why a text of a deed's metadata can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +133,9 @@ pub enum WrongText {
     /// The twin of a file needs an id of its own.
     #[error(transparent)]
     Id(#[from] NameError),
+    /// A filter that no deed can have.
+    #[error("{0:?} is no filter of a deed: it is permissive, or isn't said")]
+    Filter(String),
     /// A file that grants itself something.
     #[error("a deed has limits of its own, `{{ limits = {{ ... }} }}`, and grants itself nothing")]
     NotLimits,
@@ -166,6 +171,11 @@ impl Deed {
         let within = within
             .transpose()
             .map_err(|error: UnitError| wrong("within", error.into()))?;
+        let unfiltered = match texts.take("filter").as_deref() {
+            None => false,
+            Some("permissive") => true,
+            Some(other) => return Err(wrong("filter", WrongText::Filter(printable(other)))),
+        };
         let policy = texts.take("policy").map(limits_alone).transpose();
         let policy = policy.map_err(|error| wrong("policy", error))?;
         let deed = Deed {
@@ -181,6 +191,7 @@ impl Deed {
             data: texts.take("data").unwrap_or_default(),
             says: texts.take("says"),
             within,
+            unfiltered,
             policy,
             twin: twin.clone(),
         };

@@ -141,6 +141,7 @@ mod tests {
             data: String::new(),
             says: None,
             within: None,
+            unfiltered: false,
             policy: None,
         }
     }

@@ -4,7 +4,7 @@
 #include "deed.h"
 
 DEED("looks for a file by a call that seems to be fstat: with an absolute path the kernel ignores "
-     "" "" "both the fd and AT_EMPTY_PATH",
+     "" "" "" "" "" "" "" "both the fd and AT_EMPTY_PATH",
      BY("ENOENT", "root"))
 
 static void permitted(const char *data) {
