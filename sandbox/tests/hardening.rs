@@ -27,8 +27,11 @@ fn throwaway(test: &str, work: impl FnOnce()) {
     if std::env::var_os(VARIABLE).is_some() {
         return work();
     }
+    // Once restricted, it can't remove what it made.
+    let scratch = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test]).env(VARIABLE, "1");
+    command.env("TMPDIR", scratch.path());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
