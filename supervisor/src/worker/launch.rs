@@ -26,7 +26,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::handshake::{Ready, load_and_create, ready};
 use super::launch_error::{LaunchError, setup};
 use super::serve::{Io, serve};
-use super::{Timeline, Times, Worker, attestation, denials, limits};
+use super::{Timeline, Times, Worker, attestation, denials, events};
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
 use crate::launcher::{Launched, Launcher, inode};
@@ -297,7 +297,7 @@ impl Tasks {
         if let Some((listener, ready)) = self.denials {
             tokio::spawn(denials::answer(Arc::clone(worker), listener, ready));
         }
-        tokio::spawn(limits::watch(Arc::clone(worker)));
+        tokio::spawn(events::watch(Arc::clone(worker)));
         tokio::spawn(attestation::repeat(Arc::clone(worker)));
         let io = Io {
             socket: self.socket,

@@ -2,16 +2,18 @@
 //!
 //! [`launch`] makes it, attests it and has it load the plugin; then [`serve`] moves
 //! frames, [`denials`] answers the filter's notifications, [`output`] reads what it
-//! prints, [`limits`] watches what it takes. All of them run on the supervisor's I/O
-//! thread.
+//! prints, [`events`] follows the kernel's counts, [`audit`] and [`cpu`] measure what it
+//! takes. All of them run on the supervisor's I/O thread.
 
 mod attestation;
+mod audit;
+mod cpu;
 mod denials;
+mod events;
 mod evidence;
 mod handshake;
 pub(crate) mod launch;
 mod launch_error;
-mod limits;
 mod output;
 mod serve;
 mod timeline;
@@ -25,8 +27,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipc_proto::message::ToWorker;
-use nix::time::ClockId;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::attest::Expected;
 use sandbox::cgroup::Probe;
 use sandbox::launch::Stage;
@@ -77,8 +77,8 @@ pub struct Worker {
     /// Locked for each read alone.
     decoder: Mutex<WorkerDecoder>,
     mux: Mutex<Mux>,
-    cpu: Mutex<limits::CpuMeter>,
-    above: Mutex<limits::Above>,
+    cpu: Mutex<cpu::CpuMeter>,
+    above: Mutex<audit::Above>,
     wake: Notify,
     cause: Mutex<Option<Ending>>,
     ended: watch::Sender<Option<Ending>>,
@@ -271,27 +271,6 @@ impl Worker {
                 // Full, or gone: the I/O task sees either.
                 Err(_) => break,
             }
-        }
-    }
-
-    /// CPU time so far: of the group where the plugin may start processes, else of its one
-    /// process.
-    fn cpu_time(&self) -> Option<Duration> {
-        match &self.probe {
-            Some(probe) if self.plugin.grants.processes => Some(probe.usage().ok()?.cpu),
-            _ => self.own_cpu_time(),
-        }
-    }
-
-    /// By the process's clock (clock_getcpuclockid(3)). The clock is found by pid: void once
-    /// the pidfd says that the process has ended.
-    fn own_cpu_time(&self) -> Option<Duration> {
-        let pid = nix::unistd::Pid::from_raw(self.pid as i32);
-        let time = ClockId::pid_cpu_clock_id(pid).and_then(ClockId::now).ok()?;
-        let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        match poll(&mut ended, Some(&Timespec::default())) {
-            Ok(0) => Some(Duration::from(time)),
-            _ => None,
         }
     }
 }
