@@ -23,6 +23,7 @@ pub mod plugin;
 pub mod program;
 mod regular;
 pub mod selftest;
+pub mod state;
 pub mod supervisor;
 pub mod trust;
 pub mod uids;

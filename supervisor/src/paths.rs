@@ -1,8 +1,12 @@
 //! Where state lives, all of it below one folder each for run time and for good.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::io::Errno;
 
 /// Why a folder can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,27 +41,55 @@ pub fn runtime_folder() -> Result<PathBuf, PathError> {
     Ok(path)
 }
 
-fn private_folder(path: &Path) -> io::Result<()> {
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+/// The folder for what outlives a supervisor, unless the operator names another: that of the
+/// system for root, else the user's own (XDG Base Directory Specification). It needn't be there.
+///
+/// # Errors
+/// [`PathError`] where the user has no home.
+pub fn state_folder() -> Result<PathBuf, PathError> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/cordon"));
     }
-    let metadata = std::fs::symlink_metadata(path)?;
-    if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other("it isn't a folder of yours"));
+    // The specification has relative paths ignored.
+    let absolute = |name| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let states = absolute("XDG_STATE_HOME");
+    let states = states.or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    let states = states.ok_or_else(|| PathError {
+        path: PathBuf::from(".local/state/cordon"),
+        why: "HOME isn't set; name another folder by --state-dir".into(),
+    })?;
+    Ok(states.join("cordon"))
+}
+
+/// Opens a folder that is the caller's alone, and makes it with those above it where it is
+/// missing.
+pub(crate) fn private_folder(path: &Path) -> io::Result<OwnedFd> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.mode(0o700).recursive(true).create(path)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let foreign = || io::Error::other("it isn't a folder of yours");
+    let folder = open(path, flags, Mode::empty()).map_err(|error| match error {
+        Errno::LOOP | Errno::NOTDIR => foreign(),
+        error => error.into(),
+    })?;
+    let stat = fstat(&folder)?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(foreign());
     }
-    if metadata.mode() & 0o077 != 0 {
+    if stat.st_mode & 0o077 != 0 {
         return Err(io::Error::other("others have access to it"));
     }
-    Ok(())
+    Ok(folder)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::{Permissions, set_permissions};
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     #[test]
     fn folder_is_made_for_the_caller_alone_and_used_again() {

@@ -12,7 +12,7 @@ mod monitor;
 mod status;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sandbox::report::Report;
@@ -35,6 +35,7 @@ use crate::lifecycle::{self, Action, IllegalTransition};
 use crate::manifest::PluginId;
 use crate::package::Package;
 use crate::plugin::{Event, Output, Record, Speaker};
+use crate::state::StateDir;
 use crate::uids::Uids;
 use crate::worker::Worker;
 
@@ -53,6 +54,8 @@ pub struct Supervisor {
 #[derive(Debug)]
 struct Shared {
     policy: Policy,
+    /// Nothing where the host wants nothing on disk.
+    state: Option<StateDir>,
     launcher: Launcher,
     dirs: LibraryDirs,
     /// Sonames that every worker has.
@@ -187,6 +190,12 @@ impl Supervisor {
             .ok_or_else(|| ManageError::Unknown(plugin.clone()))?;
         advance(&entry.record, plugin, lifecycle::Event::Enable)?;
         Ok(())
+    }
+
+    /// The folder that it keeps state in, if any.
+    #[must_use]
+    pub fn state_dir(&self) -> Option<&Path> {
+        self.shared.state.as_ref().map(StateDir::path)
     }
 
     /// Reads usage of every worker now, and holds it against the limits.

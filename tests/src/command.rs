@@ -1,11 +1,17 @@
 //! `cordon`, run as a person runs it.
 
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use cordon_supervisor::state::STATE_DIR;
+use tempfile::TempDir;
 
 use crate::report::Report;
 use crate::running::Running;
@@ -120,14 +126,17 @@ impl Cordon {
     }
 
     fn bare(&self, name: &str) -> Invocation {
+        let state = Arc::new(Fresh::folder());
         let mut command = Command::new(&self.program);
         command
             .env_remove("CORDON_WORKER")
             .env("CORDON_WEAKEN", &self.weaken)
+            .env(STATE_DIR, state.path())
             .arg(name);
         Invocation {
             command,
             patience: PATIENCE,
+            state,
         }
     }
 }
@@ -158,6 +167,30 @@ pub fn copy(name: &str, folder: &Path) {
 pub struct Invocation {
     command: Command,
     patience: Duration,
+    state: Arc<Fresh>,
+}
+
+/// Where a folder for state can be made by whoever the command runs as; it is removed in the end.
+#[derive(Debug)]
+pub struct Fresh(TempDir);
+
+impl Fresh {
+    /// # Panics
+    /// When it can't be made.
+    #[must_use]
+    pub fn folder() -> Self {
+        let made = tempfile::tempdir().and_then(|above| {
+            let anybody = Permissions::from_mode(0o1777);
+            std::fs::set_permissions(above.path(), anybody).map(|()| Self(above))
+        });
+        made.unwrap_or_else(|error| panic!("a folder for state: {error}"))
+    }
+
+    /// The folder for state.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
 }
 
 impl Invocation {
@@ -222,7 +255,15 @@ impl Invocation {
     /// Starts it, to be read and ended while it runs.
     #[must_use]
     pub fn start(self) -> Running {
-        Running::start(self.command)
+        Running::start(self.command).with(self.state)
+    }
+
+    /// With this folder for state, which others have seen before or will see.
+    #[must_use]
+    pub fn state(mut self, folder: &Arc<Fresh>) -> Self {
+        self.command.env(STATE_DIR, folder.path());
+        self.state = Arc::clone(folder);
+        self
     }
 
     /// Runs it for its report.

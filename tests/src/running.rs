@@ -2,12 +2,15 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::command::Fresh;
 
 /// How long it may take to print a line, or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,6 +21,7 @@ pub struct Running {
     child: Child,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
+    state: Option<Arc<Fresh>>,
 }
 
 impl Running {
@@ -38,7 +42,15 @@ impl Running {
             stdout: lines(child.stdout.take()),
             stderr: lines(child.stderr.take()),
             child,
+            state: None,
         }
+    }
+
+    /// Keeps the folder for its state for as long as it may use it.
+    #[must_use]
+    pub fn with(mut self, state: Arc<Fresh>) -> Self {
+        self.state = Some(state);
+        self
     }
 
     /// Its pid.

@@ -18,7 +18,9 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use cordon_supervisor::config::Policy;
-use cordon_supervisor::{StartError, Supervisor};
+use cordon_supervisor::paths::state_folder;
+use cordon_supervisor::state::STATE_DIR;
+use cordon_supervisor::{Builder, StartError, Supervisor};
 use sandbox::report::Control;
 
 pub(crate) use exit::Failure;
@@ -32,6 +34,24 @@ struct Cordon {
     /// More detail on standard error; twice for still more.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
+    #[command(flatten)]
+    state: StateArguments,
+}
+
+/// Where commands find what earlier ones left.
+#[derive(Debug, Args)]
+struct StateArguments {
+    /// The folder for state; else /var/lib/cordon for root, and $XDG_STATE_HOME/cordon or
+    /// ~/.local/state/cordon for anybody else.
+    #[arg(long, value_name = "DIR", env = STATE_DIR, hide_env_values = true, global = true)]
+    state_dir: Option<PathBuf>,
+}
+
+impl StateArguments {
+    fn folder(&self) -> Result<PathBuf, Failure> {
+        let named = self.state_dir.clone().map_or_else(state_folder, Ok);
+        named.map_err(|error| Failure::new(exit::Code::Error, error))
+    }
 }
 
 #[derive(Subcommand)]
@@ -81,13 +101,18 @@ struct PolicyArguments {
 }
 
 impl PolicyArguments {
-    /// A supervisor under that policy.
-    async fn start(&self, policy: Policy) -> Result<Supervisor, StartError> {
-        let mut builder = Supervisor::builder().policy(policy);
-        if let Some(group) = &self.cgroup_parent {
-            builder = builder.cgroup_parent(group);
+    /// A supervisor under that policy, which keeps nothing on disk.
+    fn builder(&self, policy: Policy) -> Builder {
+        let builder = Supervisor::builder().policy(policy);
+        match &self.cgroup_parent {
+            Some(group) => builder.cgroup_parent(group),
+            None => builder,
         }
-        builder.start().await
+    }
+
+    /// Starts a supervisor under that policy, with its state in that folder.
+    async fn start(&self, policy: Policy, state: PathBuf) -> Result<Supervisor, StartError> {
+        self.builder(policy).state_dir(state).start().await
     }
 }
 
@@ -98,14 +123,15 @@ pub(crate) fn main() -> ExitCode {
     // What hostile plugins do is the selftest's to tell.
     let expected = matches!(arguments.command, Command::Selftest(_));
     log(arguments.verbose, expected);
+    let state = arguments.state;
     let result = match arguments.command {
         Command::Run(mut arguments) => {
             let places = matches.subcommand().map(|(_, places)| places);
             let paired = places.map_or(Ok(()), |places| arguments.pair(places));
-            paired.and_then(|()| run::run(arguments))
+            paired.and_then(|()| run::run(arguments, &state))
         }
         Command::Inspect(arguments) => inspect::inspect(&arguments),
-        Command::Report(arguments) => report::report(&arguments),
+        Command::Report(arguments) => report::report(&arguments, &state),
         Command::Check(arguments) => check::check(&arguments),
         Command::Selftest(arguments) => selftest::selftest(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),

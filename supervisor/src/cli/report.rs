@@ -10,7 +10,9 @@ use sandbox::support::Kernel;
 use serde_json::json;
 
 use super::exit::Code;
-use super::{Failure, Format, PolicyArguments, interrupted, policy, print, runtime, table};
+use super::{
+    Failure, Format, PolicyArguments, StateArguments, interrupted, policy, print, runtime, table,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -24,10 +26,11 @@ pub(super) struct Arguments {
 }
 
 /// Loads the plugin, prints what was read back of its worker, unloads it.
-pub(super) fn report(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(super) fn report(arguments: &Arguments, state: &StateArguments) -> Result<ExitCode, Failure> {
     let policy = policy::read(&arguments.policy)?;
+    let state = state.folder()?;
     let work = async {
-        let supervisor = arguments.policy.start(policy).await?;
+        let supervisor = arguments.policy.start(policy, state).await?;
         let loaded = supervisor.load(&arguments.file).await;
         let shown = show(&supervisor, loaded.as_ref().err(), arguments.format);
         if let Ok(id) = &loaded {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use cordon_supervisor::units::TimeSpan;
 
 use super::exit::Code;
-use super::{Failure, Format, PolicyArguments, policy, runtime};
+use super::{Failure, Format, PolicyArguments, StateArguments, policy, runtime};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -95,8 +95,9 @@ impl Arguments {
 }
 
 /// Runs the command.
-pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: Arguments, state: &StateArguments) -> Result<ExitCode, Failure> {
     let policy = policy::read(&arguments.policy)?;
+    let state = state.folder()?;
     let files = files(&arguments.path)?;
     if !arguments.call.is_empty() && arguments.path.is_dir() {
         return Err(Failure::new(
@@ -106,9 +107,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let code = runtime()?.block_on(async {
         if arguments.paired.is_empty() {
-            serve::serve(&arguments, policy, files).await
+            serve::serve(&arguments, policy, state, files).await
         } else {
-            calls::call(&arguments, policy, &files[0]).await
+            calls::call(&arguments, policy, state, &files[0]).await
         }
     })?;
     Ok(code.into())

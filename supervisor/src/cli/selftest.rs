@@ -47,7 +47,7 @@ pub(super) fn selftest(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let suite = Suite::of(&folder, &settings)?;
     let policy = suite.policy(policy::read(&arguments.policy)?)?;
     runtime()?.block_on(async {
-        let supervisor = Arc::new(arguments.policy.start(policy).await?);
+        let supervisor = Arc::new(arguments.policy.builder(policy).start().await?);
         tokio::select! {
             code = run(suite, supervisor, arguments.format) => code.map(ExitCode::from),
             () = interrupted() => Ok(Code::Interrupted.into()),

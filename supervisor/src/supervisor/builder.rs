@@ -22,6 +22,7 @@ use crate::manifest::{Nice, Realtime};
 use crate::paths::{PathError, runtime_folder};
 use crate::plugin::Speaker;
 use crate::program::{Program, ProgramError};
+use crate::state::{StateDir, StateError};
 use crate::uids::{UidError, Uids};
 
 /// Most workers of one supervisor at a time.
@@ -40,6 +41,7 @@ pub struct Builder {
     policy: Policy,
     worker: Option<PathBuf>,
     cgroup_parent: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
 }
 
 /// Why no supervisor can be had.
@@ -60,6 +62,9 @@ pub enum StartError {
     /// The folder for locks.
     #[error(transparent)]
     Paths(#[from] PathError),
+    /// The folder for state.
+    #[error("{0}; name another folder for state")]
+    State(#[from] StateError),
     /// Ids for workers.
     #[error(transparent)]
     Uids(#[from] UidError),
@@ -100,6 +105,15 @@ impl Builder {
     #[must_use]
     pub fn cgroup_parent(mut self, path: impl Into<PathBuf>) -> Builder {
         self.cgroup_parent = Some(path.into());
+        self
+    }
+
+    /// The folder for what outlives this supervisor, see [`crate::state`]; it is made where it
+    /// is missing, for this user alone. Several supervisors may have the same. Else nothing is
+    /// written to disk.
+    #[must_use]
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.state_dir = Some(path.into());
         self
     }
 
@@ -165,6 +179,7 @@ impl Builder {
     async fn prepare(self) -> Result<Arc<Shared>, StartError> {
         // Before the launcher, which inherits the limit.
         fds::raise_limit();
+        let state = self.state_dir.as_deref().map(StateDir::open).transpose()?;
         let program = Program::find(self.worker.as_deref())?;
         let dirs = LibraryDirs::system(&self.policy.library_dirs)?;
         let dynamic = Dynamic::of_program(&program.path, program.bytes.as_slice())?;
@@ -190,6 +205,7 @@ impl Builder {
         let launcher = Launcher::start(&program, ceiling, base, init, lock).await?;
         Ok(Arc::new(Shared {
             policy: self.policy,
+            state,
             launcher,
             dirs,
             base: names,

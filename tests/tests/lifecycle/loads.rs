@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use cordon_supervisor::LoadError;
 use cordon_supervisor::ending::Ending;
 use cordon_supervisor::lifecycle::State;
+use cordon_supervisor::state::STATE_DIR;
 use cordon_supervisor::worker::LaunchError;
-use cordon_tests::command::Cordon;
+use cordon_tests::command::{Cordon, Fresh};
 use cordon_tests::host::{call, eventually, load, status, supervisor};
 use cordon_tests::plugins::{EarlyVandal, bare, fixture};
 use nix::sys::signal::Signal;
@@ -204,7 +205,9 @@ fn limit_on_open_files_is_raised_and_where_it_is_too_low_the_launch_says_so() {
 /// A call by `cordon`, after this line of shell.
 fn run_with(line: &str) -> Output {
     let cordon = cordon_tests::build_folder().join("cordon");
+    let state = Fresh::folder();
     Command::new("sh")
+        .env(STATE_DIR, state.path())
         .args(["-c", &format!("{line}; exec \"$0\" \"$@\"")])
         .args([&cordon, Path::new("run"), &fixture("probe")])
         .args(["--call", "echo", "--data", "x"])

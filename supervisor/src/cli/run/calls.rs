@@ -1,6 +1,6 @@
 //! Calls of one plugin, one after the other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cordon_supervisor::config::Policy;
@@ -18,9 +18,10 @@ use crate::cli::{Failure, Format, interrupted, print};
 pub(super) async fn call(
     arguments: &Arguments,
     policy: Policy,
+    state: PathBuf,
     file: &Path,
 ) -> Result<Code, Failure> {
-    let supervisor = arguments.policy.start(policy).await?;
+    let supervisor = arguments.policy.start(policy, state).await?;
     let work = async {
         let id = match supervisor.load(file).await {
             Ok(id) => id,

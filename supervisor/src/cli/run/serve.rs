@@ -28,10 +28,11 @@ const LAG_NOTICE: Duration = Duration::from_secs(10);
 pub(super) async fn serve(
     arguments: &Arguments,
     policy: Policy,
+    state: PathBuf,
     files: Vec<PathBuf>,
 ) -> Result<Code, Failure> {
     let interval = policy.monitor_interval.as_duration();
-    let supervisor = Arc::new(arguments.policy.start(policy).await?);
+    let supervisor = Arc::new(arguments.policy.start(policy, state).await?);
     let log = tokio::spawn(log(Arc::clone(&supervisor)));
     // One listener throughout: a signal between two of them would be lost.
     let mut interrupted = std::pin::pin!(interrupted());
