@@ -284,7 +284,7 @@ impl Record {
     pub(crate) fn violate(&self, violation: Violation) -> bool {
         let class = violation.kind.class();
         let shared = Arc::new(violation.clone());
-        let verdict = self.inner().tracker.record(violation);
+        let verdict = self.inner().tracker.record(violation, Instant::now());
         self.tell(Event::Violation(shared));
         self.follow(class, verdict)
     }
@@ -292,23 +292,21 @@ impl Record {
     /// Counts one more like one that was recorded, of which nobody is told; the answer is
     /// that of [`violate`](Record::violate). `None` where none is known.
     pub(crate) fn repeat(&self, kind: &Kind) -> Option<bool> {
-        let verdict = self.inner().tracker.repeat(kind)?;
+        let verdict = self.inner().tracker.repeat(kind, Instant::now())?;
         Some(self.follow(kind.class(), verdict))
     }
 
     fn follow(&self, class: Class, verdict: Verdict) -> bool {
-        match verdict {
-            Verdict::Logged | Verdict::Counted { .. } => false,
-            Verdict::Unmount { counted } => {
-                let reason = Unmount {
-                    counted,
-                    last: class,
-                };
-                // An untrusted plugin never ran; every other state can be unmounted.
-                let action = self.advance(lifecycle::Event::ThresholdReached(reason));
-                action.is_ok_and(|action| action == Some(Action::Kill))
-            }
+        if !verdict.unmount {
+            return false;
         }
+        let reason = Unmount {
+            counted: verdict.counted,
+            last: class,
+        };
+        // An untrusted plugin never ran; every other state can be unmounted.
+        let action = self.advance(lifecycle::Event::ThresholdReached(reason));
+        action.is_ok_and(|action| action == Some(Action::Kill))
     }
 
     /// A violation of this plugin, now.

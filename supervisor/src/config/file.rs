@@ -1,14 +1,14 @@
 //! The policy file as written, before it is resolved for each plugin.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 
 use sandbox::report::{Control, Demands};
 use serde::{Deserialize, Deserializer, de};
 
 use super::grants::GrantSettings;
 use super::seccomp::SeccompSettings;
-use super::{PolicyRules, RuleError, ViolationRules};
+use super::violations::ViolationSettings;
+use super::{PolicyRules, RuleError};
 use crate::limits::LimitSettings;
 use crate::manifest::{AbsolutePath, PluginId};
 use crate::units::TimeSpan;
@@ -38,14 +38,6 @@ pub(super) struct PluginSettings {
     pub(super) violations: ViolationSettings,
     pub(super) seccomp: SeccompSettings,
     pub(super) confinement: ConfinementSettings,
-}
-
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ViolationSettings {
-    pub(super) threshold: Option<NonZeroU32>,
-    pub(super) auto_unmount: Option<bool>,
-    pub(super) log_violations: Option<bool>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -135,20 +127,7 @@ impl PluginSettings {
             grants: self.grants.applied_to(&base.grants)?,
             // A profile is read from a file, where the policy's place is known.
             seccomp: base.seccomp.clone(),
-            violations: ViolationRules {
-                threshold: self
-                    .violations
-                    .threshold
-                    .unwrap_or(base.violations.threshold),
-                auto_unmount: self
-                    .violations
-                    .auto_unmount
-                    .unwrap_or(base.violations.auto_unmount),
-                log_violations: self
-                    .violations
-                    .log_violations
-                    .unwrap_or(base.violations.log_violations),
-            },
+            violations: self.violations.applied_to(&base.violations),
             demands: self.confinement.applied_to(&base.demands),
         })
     }
@@ -194,7 +173,9 @@ impl ConfinementSettings {
     }
 }
 
-fn poll_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error> {
+pub(super) fn poll_interval<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<TimeSpan, D::Error> {
     time_between(
         deserializer,
         TimeSpan::millis(100),
@@ -206,7 +187,7 @@ fn deadline<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::E
     time_between(deserializer, TimeSpan::millis(1), TimeSpan::secs(3600))
 }
 
-fn time_between<'de, D: Deserializer<'de>>(
+pub(super) fn time_between<'de, D: Deserializer<'de>>(
     deserializer: D,
     least: TimeSpan,
     most: TimeSpan,

@@ -8,9 +8,18 @@
 //! env = ["LANG"]
 //! files = [{ path = "/data", source = "/srv/greet", access = "read" }]
 //! [violations]
-//! threshold = 10
+//! threshold = 10                   # counted violations at which a plugin is unmounted
+//! # window = "1h"                  # a violation counts that long; else, or "never", for good
+//! # decay = "10m"                  # one is forgiven in that time; else, or "never", none
 //! auto_unmount = true
-//! log_violations = true
+//! log_violations = true            # in history and log; counting and alerts go on without
+//! throttle = "10%"                 # what a throttled worker has of one core
+//! watch = "1s"                     # polls of a watched worker
+//! [violations.actions]             # for each severity, any of:
+//! low = []                         # count, revoke (host calls that tell or change something),
+//! medium = ["count"]               # throttle, watch, isolate (freeze, look at, kill)
+//! high = ["count", "revoke", "throttle", "watch"]
+//! critical = ["count", "isolate"]
 //! [seccomp]
 //! mode = "basic"                   # else the narrowest that the grants need
 //! # profile = "own.json"           # or the operator's own, as OCI runtimes and Docker have it
@@ -32,10 +41,10 @@
 mod file;
 mod grants;
 mod seccomp;
+mod violations;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use sandbox::report::{Control, Demands};
@@ -50,6 +59,7 @@ use crate::limits::{Limit, LimitSettings, Limits, TiersCrossed};
 use crate::manifest::{AbsolutePath, PluginId};
 use crate::regular::read_text;
 use crate::units::TimeSpan;
+use crate::violations::ViolationRules;
 
 /// The longest policy file, in bytes.
 pub const MAX_LEN: u64 = 1 << 20;
@@ -86,17 +96,6 @@ pub struct PolicyRules {
     pub seccomp: Seccomp,
     /// What its worker's confinement report must show.
     pub demands: Demands,
-}
-
-/// What follows from violations of a plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ViolationRules {
-    /// Counted violations after which it is unmounted.
-    pub threshold: NonZeroU32,
-    /// Whether it is unmounted at all.
-    pub auto_unmount: bool,
-    /// Whether each violation is logged.
-    pub log_violations: bool,
 }
 
 /// Why a policy can't be used.
@@ -297,17 +296,6 @@ impl Default for Policy {
             call_grace: call.grace,
             rules: PolicyRules::default(),
             plugins: BTreeMap::new(),
-        }
-    }
-}
-
-impl Default for ViolationRules {
-    fn default() -> Self {
-        const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-        Self {
-            threshold: TEN,
-            auto_unmount: true,
-            log_violations: true,
         }
     }
 }

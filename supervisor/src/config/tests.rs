@@ -32,6 +32,32 @@ fn an_empty_policy_is_the_built_in_one() {
 }
 
 #[test]
+fn what_follows_from_violations_for_all_and_for_one() {
+    use crate::violations::{Action, Actions, Responses};
+    let policy = parse(
+        "[violations]\nwindow = \"1h\"\ndecay = \"10m\"\nthrottle = \"50%\"\nwatch = \"100ms\"\n\
+         actions = { low = [\"count\"], critical = [] }\n\
+         [plugin.greet.violations]\nwindow = \"never\"\nactions.high = [\"isolate\", \"count\"]",
+    )
+    .unwrap();
+    let general = policy.rules(&"x".parse().unwrap()).violations;
+    let greet = policy.rules(&"greet".parse().unwrap()).violations;
+    assert_eq!(general.window, Some(TimeSpan::secs(3600)));
+    assert_eq!(general.decay, Some(TimeSpan::secs(600)));
+    assert_eq!(general.throttle, crate::units::Percent::new(50));
+    assert_eq!(general.watch, TimeSpan::millis(100));
+    let expected = Responses {
+        low: Actions::of(&[Action::Count]),
+        critical: Actions::default(),
+        ..Responses::default()
+    };
+    assert_eq!(general.actions, expected);
+    assert_eq!((greet.window, greet.decay), (None, general.decay));
+    let high = Actions::of(&[Action::Count, Action::Isolate]);
+    assert_eq!(greet.actions, Responses { high, ..expected });
+}
+
+#[test]
 fn plugin_tables_override_the_general_ones() {
     let policy = parse(
         "[limits]\nheap = \"64MiB\"\n[violations]\nthreshold = 3\n[grants]\nenv = [\"LANG\"]\n\
@@ -185,6 +211,18 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
         (
             "[violations]\nthreshold = 0",
             "line 2, column 13: violations.threshold: ",
+        ),
+        (
+            "[violations]\nwindow = \"1ms\"",
+            "violations.window: 1 ms is out of range, it must be from 1 s to ",
+        ),
+        (
+            "[violations]\nthrottle = \"0%\"",
+            "violations.throttle: 0% is out of range, it must be from 1% to 100%",
+        ),
+        (
+            "[violations.actions]\nhigh = [\"forgive\"]",
+            "violations.actions.high[0]: unknown variant `forgive`, expected one of `count`, `revoke`, `throttle`, `watch`, `isolate`",
         ),
         (
             "[limits]\nheap = { declared = \"1MB\" }",

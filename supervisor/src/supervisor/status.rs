@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::report::{Finding, Report};
 use serde::Serialize;
@@ -67,7 +67,8 @@ pub struct PluginStatus {
 
 impl PluginStatus {
     pub(super) fn of(entry: &Entry) -> PluginStatus {
-        let kept = entry.record.snapshot();
+        let mut kept = entry.record.snapshot();
+        let counted = kept.tracker.counted(Instant::now());
         let worker = entry.worker.as_deref();
         let by_kind = kept
             .tracker
@@ -82,7 +83,7 @@ impl PluginStatus {
             trust: entry.package.trust,
             state: kept.state,
             counters: kept.counters,
-            counted: kept.tracker.counted(),
+            counted,
             by_kind: by_kind.collect(),
             violations: kept.tracker.recent().cloned().collect(),
             usage: kept.usage,

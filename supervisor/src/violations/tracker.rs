@@ -1,9 +1,11 @@
 //! Counts one plugin's violations across all its workers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
-use super::{Class, Kind, Violation};
-use crate::config::ViolationRules;
+use super::level::Level;
+use super::{Action, Actions, Class, Kind, Severity, Violation, ViolationRules};
+use crate::units::TimeSpan;
 
 /// The most violations that are kept; counts go on.
 pub const MAX_RECORDS: usize = 256;
@@ -12,42 +14,37 @@ pub const MAX_RECORDS: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Tracker {
     rules: ViolationRules,
-    counted: u64,
+    level: Level,
     by_class: BTreeMap<Class, u64>,
     recent: VecDeque<Violation>,
 }
 
-/// What follows from a violation, seen over all so far.
+/// What follows from a violation, seen over all that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing: it isn't grave enough to be counted.
-    Logged,
-    /// It was counted.
-    Counted {
-        /// Violations counted so far.
-        counted: u64,
-    },
-    /// It was counted, and it is enough: unmount the plugin.
-    Unmount {
-        /// Violations counted so far.
-        counted: u64,
-    },
+pub struct Verdict {
+    /// Violations that count by now.
+    pub counted: u64,
+    /// What is to be done, by its severity.
+    pub actions: Actions,
+    /// It is enough: unmount the plugin.
+    pub unmount: bool,
 }
 
 impl Tracker {
     /// No violations yet.
     pub fn new(rules: ViolationRules) -> Self {
+        let time = |span: Option<TimeSpan>| span.map(TimeSpan::as_duration);
         Self {
             rules,
-            counted: 0,
+            level: Level::new(time(rules.window), time(rules.decay)),
             by_class: BTreeMap::new(),
             recent: VecDeque::new(),
         }
     }
 
     /// Takes note of a violation.
-    pub fn record(&mut self, violation: Violation) -> Verdict {
-        let verdict = self.count(&violation.kind);
+    pub fn record(&mut self, violation: Violation, now: Instant) -> Verdict {
+        let verdict = self.count(violation.kind.class(), violation.severity, now);
         if self.recent.len() == MAX_RECORDS {
             self.recent.pop_front();
         }
@@ -58,31 +55,39 @@ impl Tracker {
     /// Counts one more like the latest one of this kind that is kept, without keeping it, so
     /// that many of little interest don't push out others. `None` where none is kept, and
     /// nothing is counted.
-    pub fn repeat(&mut self, kind: &Kind) -> Option<Verdict> {
+    pub fn repeat(&mut self, kind: &Kind, now: Instant) -> Option<Verdict> {
         let mut latest = self.recent.iter_mut().rev();
         let same = latest.find(|violation| violation.kind == *kind)?;
         same.repeated = same.repeated.saturating_add(1);
-        Some(self.count(kind))
+        let severity = same.severity;
+        Some(self.count(kind.class(), severity, now))
     }
 
-    fn count(&mut self, kind: &Kind) -> Verdict {
-        let of_class = self.by_class.entry(kind.class()).or_default();
+    fn count(&mut self, class: Class, severity: Severity, now: Instant) -> Verdict {
+        let of_class = self.by_class.entry(class).or_default();
         *of_class = of_class.saturating_add(1);
-        if !kind.severity().counts() {
-            return Verdict::Logged;
+        let actions = self.rules.actions.to(severity);
+        let counts = actions.contains(Action::Count);
+        if counts {
+            self.level.add(now);
         }
-        self.counted = self.counted.saturating_add(1);
-        let counted = self.counted;
-        if self.rules.auto_unmount && counted >= u64::from(self.rules.threshold.get()) {
-            Verdict::Unmount { counted }
-        } else {
-            Verdict::Counted { counted }
+        let counted = self.level.at(now);
+        let enough = counted >= u64::from(self.rules.threshold.get());
+        Verdict {
+            counted,
+            actions,
+            unmount: counts && enough && self.rules.auto_unmount,
         }
     }
 
-    /// Violations that count towards the threshold.
-    pub fn counted(&self) -> u64 {
-        self.counted
+    /// What policy says.
+    pub fn rules(&self) -> &ViolationRules {
+        &self.rules
+    }
+
+    /// Violations that count towards the threshold by now.
+    pub fn counted(&mut self, now: Instant) -> u64 {
+        self.level.at(now)
     }
 
     /// How many there were of each class, also of those not counted.
@@ -105,7 +110,7 @@ impl Tracker {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use std::num::NonZeroU32;
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use proptest::prelude::*;
 
@@ -131,24 +136,51 @@ mod tests {
 
     #[test]
     fn the_tenth_counted_violation_unmounts_by_default() {
+        let now = Instant::now();
         let mut tracker = Tracker::new(ViolationRules::default());
-        for counted in 1..10 {
-            assert_eq!(tracker.record(violation(NOISE)), Verdict::Logged);
-            assert_eq!(
-                tracker.record(violation(Kind::Deadline)),
-                Verdict::Counted { counted }
-            );
+        for nth in 1..10 {
+            let noise = tracker.record(violation(NOISE), now);
+            assert_eq!((noise.counted, noise.unmount), (nth - 1, false));
+            let late = tracker.record(violation(Kind::Deadline), now);
+            assert_eq!((late.counted, late.unmount), (nth, false));
         }
-        assert_eq!(
-            tracker.record(violation(Kind::OomKill)),
-            Verdict::Unmount { counted: 10 }
-        );
-        assert_eq!(tracker.by_class()[&Class::Limit(LimitName::Log)], 9);
+        let tenth = tracker.record(violation(Kind::OomKill), now);
+        assert_eq!((tenth.counted, tenth.unmount), (10, true));
+        // What doesn't count is never the one too many.
+        assert!(!tracker.record(violation(NOISE), now).unmount);
+        assert_eq!(tracker.by_class()[&Class::Limit(LimitName::Log)], 10);
         tracker.reset();
-        assert_eq!(
-            tracker.record(violation(Kind::OomKill)),
-            Verdict::Counted { counted: 1 }
-        );
+        let first = tracker.record(violation(Kind::OomKill), now);
+        assert_eq!((first.counted, first.unmount), (1, false));
+    }
+
+    #[test]
+    fn actions_are_those_of_the_severity() {
+        let mut rules = rules(3);
+        rules.actions.low = Actions::of(&[Action::Count, Action::Watch]);
+        let mut tracker = Tracker::new(rules);
+        let now = Instant::now();
+        for kind in [NOISE, Kind::Deadline, Kind::Protocol] {
+            let verdict = tracker.record(violation(kind.clone()), now);
+            assert_eq!(verdict.actions, rules.actions.to(kind.severity()));
+        }
+        assert_eq!(tracker.counted(now), 3);
+    }
+
+    #[test]
+    fn what_left_the_window_unmounts_nobody() {
+        let window = TimeSpan::secs(64);
+        let mut tracker = Tracker::new(ViolationRules {
+            window: Some(window),
+            ..rules(2)
+        });
+        let start = Instant::now();
+        for minutes in 0..10 {
+            let now = start + Duration::from_secs(66 * minutes);
+            assert!(!tracker.record(violation(Kind::Deadline), now).unmount);
+        }
+        let soon = start + Duration::from_secs(66 * 9 + 63);
+        assert!(tracker.record(violation(Kind::Deadline), soon).unmount);
     }
 
     #[test]
@@ -157,15 +189,16 @@ mod tests {
             syscall: syscall.into(),
             dangerous: false,
         };
+        let now = Instant::now();
         let mut tracker = Tracker::new(rules(3));
 
-        assert_eq!(tracker.repeat(&denied("socket")), None);
-        assert_eq!(tracker.counted(), 0);
-        tracker.record(violation(denied("socket")));
-        tracker.record(violation(denied("fork")));
-        let third = tracker.repeat(&denied("socket"));
+        assert_eq!(tracker.repeat(&denied("socket"), now), None);
+        assert_eq!(tracker.counted(now), 0);
+        tracker.record(violation(denied("socket")), now);
+        tracker.record(violation(denied("fork")), now);
+        let third = tracker.repeat(&denied("socket"), now).unwrap();
 
-        assert_eq!(third, Some(Verdict::Unmount { counted: 3 }));
+        assert_eq!((third.counted, third.unmount), (3, true));
         assert_eq!(tracker.by_class()[&Class::Syscall], 3);
         let kept: Vec<u64> = tracker.recent().map(|kept| kept.repeated).collect();
         assert_eq!(kept, [1, 0]);
@@ -177,23 +210,22 @@ mod tests {
             auto_unmount: false,
             ..rules(1)
         });
-        assert_eq!(
-            tracker.record(violation(Kind::Protocol)),
-            Verdict::Counted { counted: 1 }
-        );
+        let verdict = tracker.record(violation(Kind::Protocol), Instant::now());
+        assert_eq!((verdict.counted, verdict.unmount), (1, false));
     }
 
     proptest! {
         #[test]
         fn a_flood_leaves_bounded_memory_and_exact_counts(kinds in proptest::collection::vec(0..3u8, 0..2000), threshold in 1..100u32) {
+            let now = Instant::now();
             let mut tracker = Tracker::new(rules(threshold));
             let (mut counted, mut unmounts) = (0, 0_usize);
             for kind in &kinds {
                 let kind = [NOISE, Kind::Deadline, Kind::Protocol][usize::from(*kind)].clone();
-                counted += u64::from(kind.severity().counts());
-                unmounts += usize::from(matches!(tracker.record(violation(kind)), Verdict::Unmount { .. }));
+                counted += u64::from(kind.severity() > Severity::Low);
+                unmounts += usize::from(tracker.record(violation(kind), now).unmount);
             }
-            prop_assert_eq!(tracker.counted(), counted);
+            prop_assert_eq!(tracker.counted(now), counted);
             prop_assert_eq!(tracker.by_class().values().sum::<u64>(), kinds.len() as u64);
             prop_assert_eq!(tracker.recent().len(), kinds.len().min(MAX_RECORDS));
             prop_assert_eq!(unmounts as u64, counted.saturating_sub(u64::from(threshold) - 1));

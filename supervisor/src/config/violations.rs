@@ -1,0 +1,90 @@
+//! `[violations]` as written.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::file::{poll_interval, time_between};
+use crate::units::{Percent, TimeSpan};
+use crate::violations::{Actions, Responses, ViolationRules};
+
+/// Of one core: no group can be given less (`cpu.max` takes 1 ms in a period of 100 ms at least),
+/// and a whole core is what a worker has.
+const THROTTLES: std::ops::RangeInclusive<Percent> = Percent::new(1)..=Percent::new(100);
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ViolationSettings {
+    threshold: Option<NonZeroU32>,
+    #[serde(deserialize_with = "forgetting")]
+    window: Option<Forgetting>,
+    #[serde(deserialize_with = "forgetting")]
+    decay: Option<Forgetting>,
+    auto_unmount: Option<bool>,
+    log_violations: Option<bool>,
+    #[serde(deserialize_with = "throttle")]
+    throttle: Option<Percent>,
+    #[serde(deserialize_with = "watch")]
+    watch: Option<TimeSpan>,
+    actions: ActionSettings,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionSettings {
+    low: Option<Actions>,
+    medium: Option<Actions>,
+    high: Option<Actions>,
+    critical: Option<Actions>,
+}
+
+/// After a time, or never.
+type Forgetting = Option<TimeSpan>;
+
+impl ViolationSettings {
+    /// `base` with these settings laid over it.
+    pub(super) fn applied_to(&self, base: &ViolationRules) -> ViolationRules {
+        let (actions, before) = (&self.actions, &base.actions);
+        ViolationRules {
+            threshold: self.threshold.unwrap_or(base.threshold),
+            window: self.window.unwrap_or(base.window),
+            decay: self.decay.unwrap_or(base.decay),
+            auto_unmount: self.auto_unmount.unwrap_or(base.auto_unmount),
+            log_violations: self.log_violations.unwrap_or(base.log_violations),
+            actions: Responses {
+                low: actions.low.unwrap_or(before.low),
+                medium: actions.medium.unwrap_or(before.medium),
+                high: actions.high.unwrap_or(before.high),
+                critical: actions.critical.unwrap_or(before.critical),
+            },
+            throttle: self.throttle.unwrap_or(base.throttle),
+            watch: self.watch.unwrap_or(base.watch),
+        }
+    }
+}
+
+fn forgetting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Forgetting>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "never" {
+        return Ok(Some(None));
+    }
+    let text = de::value::StringDeserializer::<D::Error>::new(text);
+    let time = time_between(text, TimeSpan::secs(1), TimeSpan::secs(366 * 24 * 3600))?;
+    Ok(Some(Some(time)))
+}
+
+fn throttle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Percent>, D::Error> {
+    let share = Percent::deserialize(deserializer)?;
+    if THROTTLES.contains(&share) {
+        return Ok(Some(share));
+    }
+    Err(de::Error::custom(format!(
+        "{share} is out of range, it must be from {} to {}",
+        THROTTLES.start(),
+        THROTTLES.end()
+    )))
+}
+
+fn watch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeSpan>, D::Error> {
+    poll_interval(deserializer).map(Some)
+}
