@@ -29,4 +29,5 @@ pub mod seccomp;
 pub mod steps;
 pub mod support;
 pub mod sys;
+pub mod trace;
 pub mod weaken;

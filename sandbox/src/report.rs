@@ -70,6 +70,9 @@ controls! {
     Keyring, "keyring", Hardening;
     /// No fd that the worker sends is kept.
     PassedFds, "passed-fds", Hardening;
+    /// Init traces every thread, and holds the one that dies: without it a crash has no
+    /// registers and no backtrace.
+    Tracing, "tracing", Hardening;
 }
 
 /// How strict policy treats a control.

@@ -135,14 +135,6 @@ fn micros<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok,
     serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Wait status from init's 8-byte report: pid and status, little-endian, for kernels
-/// that keep none behind a pidfd.
-#[must_use]
-pub fn from_report(report: &[u8]) -> Option<ExitStatus> {
-    let bytes = report.get(4..8)?.try_into().ok()?;
-    Some(ExitStatus::from_raw(i32::from_le_bytes(bytes)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,13 +164,5 @@ mod tests {
     fn exit_zero_is_a_crash_too() {
         let status = Some(ExitStatus::from_raw(0));
         assert_eq!(Ending::classify(status, None), Ending::Exit { code: 0 });
-    }
-
-    #[test]
-    fn report_of_init_is_a_wait_status() {
-        let mut report = 77u32.to_le_bytes().to_vec();
-        report.extend(11i32.to_le_bytes());
-        assert_eq!(from_report(&report).unwrap().signal(), Some(11));
-        assert_eq!(from_report(&report[..6]), None);
     }
 }

@@ -58,7 +58,7 @@ pub struct Launched {
     pub id: u64,
     /// Init, whose death ends every process of the worker.
     pub init: OwnedFd,
-    /// Init's 8-byte report of how the worker ended.
+    /// Init's records: a thread that it holds, and how the worker ended.
     pub report: OwnedFd,
     /// Its cgroup, whose directories are `groups`; nothing where it has none.
     pub group: Option<Group>,

@@ -52,6 +52,11 @@ impl Namespaces {
         })
     }
 
+    /// Init's pid, as our `/proc` counts it.
+    pub(super) fn init(&self) -> u32 {
+        self.init
+    }
+
     /// All must differ from ours, but for a network that is the host's by grant. All others
     /// must belong to the user namespace in which that of the worker was made, or to the
     /// worker's own if a capability was granted.

@@ -9,7 +9,7 @@ use super::{AttestError, Expected, cores, field, mismatch};
 use crate::capabilities;
 use crate::plan::Ids;
 use crate::policy::Capability;
-use crate::report::{Control, Report};
+use crate::report::{Control, Enforcement, Report};
 use crate::weaken::{Weakened, off};
 
 /// Checks every thread that lives, and gives the folder of one: that of the process shows
@@ -62,6 +62,7 @@ fn one(
     as_expected(&status, expected)?;
     let speculation = Speculation::read(&status)?;
     namespaces.attest(thread, &status, &expected.plan)?;
+    traced(&status, namespaces.init(), report)?;
     cores::attest(tid, expected.measured.cores, report)?;
     Ok(speculation)
 }
@@ -134,6 +135,26 @@ fn as_expected(status: &str, expected: &Expected) -> Result<(), AttestError> {
         must(Control::Ids, "Gid", &four(gid))?;
         if let Ids::Mapped(_) = expected.plan.ids {
             must(Control::Ids, "Groups", "")?;
+        }
+    }
+    Ok(())
+}
+
+/// Nobody but init may trace it, and it does unless the host lets nobody.
+fn traced(status: &str, init: u32, report: &mut Report) -> Result<(), AttestError> {
+    let found = field(status, "TracerPid").unwrap_or("missing");
+    match found {
+        "0" => {
+            let why =
+                "nobody may trace here (Yama, or a filter above us): crashes have no registers";
+            report.add(Control::Tracing, Enforcement::Absent, false, why);
+        }
+        pid if pid == init.to_string() => {
+            report.enforced(Control::Tracing, "every thread, by init");
+        }
+        other => {
+            let other = format!("process {other}");
+            return Err(mismatch(Control::Tracing, "tracer", other, "init"));
         }
     }
     Ok(())

@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Signal, WaitOptions, set_dumpable_behavior, set_parent_process_death_signal,
-    setsid, waitpid,
+    DumpableBehavior, Pid, Signal, WaitOptions, set_dumpable_behavior,
+    set_parent_process_death_signal, setsid, waitpid,
 };
 use rustix::thread::set_no_new_privs;
 
@@ -26,6 +29,8 @@ use crate::plan::{Ids, Plan};
 use crate::seccomp::Program;
 use crate::sys::clone::{Fork, exit_now, fork_again};
 use crate::sys::process::{close_from, place_fd};
+use crate::sys::ptrace;
+use crate::trace::{HOLD, Report, Tracer};
 use crate::weaken::{Weakened, off};
 
 /// What init was given, all inherited through the fork.
@@ -34,7 +39,7 @@ pub(crate) struct Inherited<'a> {
     /// Reads one byte once the id maps are written; hangs up when the launcher dies.
     pub(crate) release: OwnedFd,
     pub(crate) status: Status,
-    /// Takes the worker's wait status, the 8-byte report.
+    /// Takes the records of [`Report`].
     pub(crate) report: OwnedFd,
     pub(crate) base: OwnedFd,
     pub(crate) image: OwnedFd,
@@ -75,13 +80,44 @@ pub(crate) fn run(inherited: Inherited<'_>) -> ! {
     }
     let nested = inherited.plan.capabilities.is_empty();
     status.step(Step::NamespaceLimit, || proc.leave_namespaces(nested));
-    match status.step(Step::Fork, fork_again) {
-        Fork::Child => become_worker(&inherited, &proc),
-        Fork::Parent { pid, .. } => {
+    match status.step(Step::Fork, fork_worker) {
+        Forked::Worker => become_worker(&inherited, &proc),
+        Forked::Init { worker } => {
             if lock_down(&inherited).is_err() {
                 exit_now(1);
             }
-            guard(pid)
+            guard(worker)
+        }
+    }
+}
+
+enum Forked {
+    Init { worker: Pid },
+    Worker,
+}
+
+/// Forks the worker and traces it before it goes on: what it gives up, and the namespace that
+/// it enters, then don't matter. Where the host lets nobody trace it goes on untraced, and the
+/// attestation says so.
+fn fork_worker() -> io::Result<Forked> {
+    let (wait, go) = pipe_with(PipeFlags::CLOEXEC)?;
+    // Taking the ids has made us undumpable, and the child is as we are: no right over the
+    // memory of the launcher's user namespace comes with those over our own.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    match fork_again()? {
+        Fork::Child => {
+            drop(go);
+            // The end of it is the sign, also where init has died.
+            rustix::io::read(&wait, &mut [0; 1])?;
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+            Ok(Forked::Worker)
+        }
+        Fork::Parent { pid, .. } => {
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+            let worker = Pid::from_raw(pid as i32).ok_or(io::ErrorKind::InvalidData)?;
+            let _ = ptrace::seize(worker);
+            drop(go);
+            Ok(Forked::Init { worker })
         }
     }
 }
@@ -347,17 +383,23 @@ fn fd(number: i32) -> BorrowedFd<'static> {
     crate::sys::process::borrow_placed(number)
 }
 
-/// Waits for the worker, reports its wait status, and ends; the kernel then kills
-/// whatever else lives in the pid namespace.
-fn guard(worker: u32) -> ! {
+/// Waits for the worker, answers its stops, reports its wait status, and ends; the kernel
+/// then kills whatever else lives in the pid namespace.
+fn guard(worker: Pid) -> ! {
+    // With nobody to read it the supervisor is gone.
+    let tell = |report: Report| rustix::io::write(fd(0), &report.encode());
+    let mut tracer = Tracer::new();
     loop {
         match waitpid(None, WaitOptions::empty()) {
-            Ok(Some((pid, wait))) if pid.as_raw_nonzero().get() as u32 == worker => {
-                let mut bytes = [0; 8];
-                bytes[..4].copy_from_slice(&worker.to_le_bytes());
-                bytes[4..].copy_from_slice(&wait.as_raw().to_le_bytes());
-                // With nobody to read it the supervisor is gone.
-                let _ = rustix::io::write(fd(0), &bytes);
+            Ok(Some((thread, status))) if status.stopped() => {
+                tracer.stopped(thread, status, |held| {
+                    if tell(Report::Held(*held)).is_ok() {
+                        std::thread::sleep(HOLD);
+                    }
+                });
+            }
+            Ok(Some((pid, wait))) if pid == worker => {
+                let _ = tell(Report::Ended(ExitStatus::from_raw(wait.as_raw())));
                 exit_now(0)
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

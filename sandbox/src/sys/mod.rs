@@ -13,6 +13,7 @@ pub mod network;
 pub mod pidfd;
 pub mod prctl;
 pub mod process;
+pub mod ptrace;
 #[cfg(feature = "tokio")]
 pub mod readiness;
 pub mod refusal;

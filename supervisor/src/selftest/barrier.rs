@@ -79,6 +79,8 @@ barriers! {
     Fds, "fds", Some(Control::Fds), None;
     /// No fd that the worker sends is kept.
     PassedFds, "passed-fds", Some(Control::PassedFds), None;
+    /// Init traces it, and there is but one tracer.
+    Tracing, "tracing", Some(Control::Tracing), None;
     /// The file is looked at, as data, before anything loads it.
     Precheck, "precheck", None, None;
     /// Its libraries are found by the supervisor, in trusted folders.

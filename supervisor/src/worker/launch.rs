@@ -23,6 +23,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::dying::Reports;
 use super::handshake::{Ready, load_and_create, ready};
 use super::launch_error::{LaunchError, setup};
 use super::serve::{Io, serve};
@@ -239,7 +240,7 @@ async fn confined(
             (Source::Stderr, reader(channels.stderr)?),
         ],
         denials: listener.map(notifications).transpose()?,
-        report: launched.report,
+        reports: setup("report of init", Reports::new(launched.report))?,
     };
     let pid = sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
     let worker = Worker {
@@ -286,7 +287,7 @@ struct Tasks {
     exit: AsyncFd<OwnedFd>,
     output: [(Source, Receiver); 2],
     denials: Option<(Listener, AsyncFd<OwnedFd>)>,
-    report: OwnedFd,
+    reports: Reports,
 }
 
 impl Tasks {
@@ -302,7 +303,7 @@ impl Tasks {
         let io = Io {
             socket: self.socket,
             exit: self.exit,
-            report: self.report,
+            reports: self.reports,
             gone,
             output,
         };

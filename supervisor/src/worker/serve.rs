@@ -2,14 +2,15 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipc_proto::message::{HostOp, ToWorker};
-use rustix::io::read;
 use sandbox::cgroup::Events;
 use sandbox::sys::pidfd::exit_status;
 use sandbox::sys::socket::receive;
+use sandbox::trace::Report;
 use sandbox::weaken::{Weakened, off};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::io::{Interest, Ready};
@@ -17,8 +18,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::dying::Reports;
 use super::{Worker, lock};
-use crate::ending::{Ending, from_report};
+use crate::ending::Ending;
 use crate::host::HostAnswer;
 use crate::limits::{LimitName, Quantity};
 use crate::mux::Incoming;
@@ -30,7 +32,7 @@ use crate::violations::Kind;
 pub(super) struct Io {
     pub(super) socket: AsyncFd<OwnedFd>,
     pub(super) exit: AsyncFd<OwnedFd>,
-    pub(super) report: OwnedFd,
+    pub(super) reports: Reports,
     pub(super) gone: oneshot::Receiver<Option<Events>>,
     /// The readers of stdout and stderr.
     pub(super) output: Vec<JoinHandle<()>>,
@@ -45,6 +47,7 @@ const BURIAL: Duration = Duration::from_secs(5);
 
 /// Serves the connection until the worker ends, or has to.
 pub(super) async fn serve(worker: Arc<Worker>, io: Io) {
+    let mut status = None;
     while worker.cause().is_none() {
         let timer = worker.next_timer(Instant::now());
         let mut interest = Interest::READABLE;
@@ -54,6 +57,10 @@ pub(super) async fn serve(worker: Arc<Worker>, io: Io) {
         let turn = tokio::select! {
             biased;
             _ = io.exit.readable() => break,
+            report = io.reports.next() => {
+                status = worker.dies(report);
+                break;
+            }
             () = sleep_until(timer) => {
                 // What has come already isn't late.
                 let read = worker.read();
@@ -77,7 +84,7 @@ pub(super) async fn serve(worker: Arc<Worker>, io: Io) {
         // Answers that it gave before it ended still count.
         while let Ok(true) = worker.read() {}
     }
-    worker.bury(io).await;
+    worker.bury(io, status).await;
 }
 
 async fn sleep_until(when: Option<Instant>) {
@@ -228,6 +235,14 @@ impl Worker {
         self.flush();
     }
 
+    /// Init reports: its worker has ended, or will as soon as nothing holds it.
+    fn dies(&self, report: Option<Report>) -> Option<ExitStatus> {
+        match report? {
+            Report::Held(held) => Some(held.exit_status()),
+            Report::Ended(status) => Some(status),
+        }
+    }
+
     fn protocol(&self, what: &str) {
         let what = escape(what.as_bytes());
         if self.kill(Ending::Protocol { what: what.clone() }) {
@@ -245,7 +260,7 @@ impl Worker {
     }
 
     /// The worker ended, or is being killed: waits until all of it is gone, then tells.
-    async fn bury(&self, io: Io) {
+    async fn bury(&self, io: Io, status: Option<ExitStatus>) {
         lock(&self.mux).close();
         self.launcher.kill(self.launch_id);
         let events = match timeout(BURIAL, io.gone).await {
@@ -255,12 +270,10 @@ impl Worker {
         if let Some(events) = events {
             self.count_events(events);
         }
-        let status = exit_status(&self.pidfd).ok().flatten().or_else(|| {
-            // Init ended with the worker, so its report is there, or never will be.
-            let mut report = [0; 8];
-            let length = read(&io.report, &mut report).unwrap_or(0);
-            from_report(&report[..length])
-        });
+        // Init ended with the worker, so its report is there, or never will be.
+        let status = status
+            .or_else(|| exit_status(&self.pidfd).ok().flatten())
+            .or_else(|| io.reports.rest().1);
         // With every process gone both pipes end once they are read. A reader that rests
         // for want of budget has nothing to keep.
         for mut reader in io.output {

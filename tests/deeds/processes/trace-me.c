@@ -2,7 +2,7 @@
 
 #include "deed.h"
 
-DEED("has its parent trace it", BY_KILL("ptrace"))
+DEED("has its parent trace it", BY_KILL("ptrace") ELSE("EPERM", "tracing"))
 
 static void permitted(const char *data) {
     tell(getpid(), "getpid");

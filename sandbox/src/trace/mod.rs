@@ -1,0 +1,115 @@
+//! Init traces its worker: a thread whose death ends the process is held, reported with its
+//! registers, and looked at from outside before it is gone.
+//!
+//! Init, not the launcher: every signal and every thread of a traced process waits for its
+//! tracer, and a plugin that makes many shall keep nobody but itself waiting. Init is in the
+//! worker's own group.
+
+mod record;
+mod registers;
+
+pub use record::{Held, RECORD, Report};
+pub use registers::{NAMES, Registers, Top};
+
+use std::time::Duration;
+
+use rustix::process::{Pid, WaitStatus};
+
+use crate::sys::ptrace::{self, EVENT_EXIT, EVENT_STOP, Siginfo};
+
+/// How long a dying thread is held. Who looks at it ends the process when he has seen it.
+pub const HOLD: Duration = Duration::from_millis(500);
+
+/// Signals are numbered from 1 to 64.
+const SIGNALS: usize = 65;
+
+/// What init keeps of the threads that it traces.
+pub(crate) struct Tracer {
+    /// The last delivery of each signal, which may be what a thread dies of.
+    delivered: [Option<(Pid, Siginfo)>; SIGNALS],
+    told: bool,
+}
+
+impl Tracer {
+    pub(crate) fn new() -> Tracer {
+        Tracer {
+            delivered: [None; SIGNALS],
+            told: false,
+        }
+    }
+
+    /// Answers a stop of a thread. `tell` gets what is held first, once in all.
+    pub(crate) fn stopped(&mut self, thread: Pid, status: WaitStatus, tell: impl FnOnce(&Held)) {
+        let status = status.as_raw();
+        let (signal, event) = (status >> 8 & 0xff, status >> 16);
+        // Each fails only for a thread that is gone.
+        match event {
+            0 => {
+                self.remember(thread, signal);
+                let _ = ptrace::resume(thread, signal);
+            }
+            EVENT_STOP if signal != libc::SIGTRAP => {
+                let _ = ptrace::listen(thread);
+            }
+            EVENT_EXIT => {
+                if let Some(held) = self.death(thread) {
+                    self.told = true;
+                    tell(&held);
+                }
+                let _ = ptrace::resume(thread, 0);
+            }
+            _ => {
+                let _ = ptrace::resume(thread, 0);
+            }
+        }
+    }
+
+    fn remember(&mut self, thread: Pid, signal: i32) {
+        let kept = self.delivered.get_mut(signal as usize);
+        if let (Some(kept), Ok(info)) = (kept, ptrace::siginfo(thread)) {
+            *kept = Some((thread, info));
+        }
+    }
+
+    /// Of a thread on its way out, if it is what ends the process: the others go with it, and a
+    /// thread may end alone.
+    fn death(&self, thread: Pid) -> Option<Held> {
+        if self.told {
+            return None;
+        }
+        let status = ptrace::message(thread).ok()? as i32;
+        let mut words = [0; NAMES.len()];
+        let cause = match status & 0x7f {
+            // Nothing survives it for long, and memory may be short.
+            libc::SIGKILL => return None,
+            0 => None,
+            signal => {
+                let delivered = self.delivered.get(signal as usize).copied().flatten();
+                // One that can't be handled isn't shown: whoever comes first had it.
+                if delivered.is_some_and(|(other, _)| other != thread) {
+                    return None;
+                }
+                Some(delivered.map_or(unseen(signal), |(_, info)| info))
+            }
+        };
+        ptrace::registers(thread, &mut words).ok()?;
+        let registers = Registers { words };
+        if cause.is_none() && registers.call() != libc::SYS_exit_group as u64 {
+            return None;
+        }
+        Some(Held {
+            thread: thread.as_raw_nonzero().get() as u32,
+            status,
+            cause,
+            registers,
+        })
+    }
+}
+
+fn unseen(signal: i32) -> Siginfo {
+    Siginfo {
+        signal,
+        code: libc::SI_KERNEL,
+        address: 0,
+    }
+}
