@@ -182,7 +182,6 @@ mod tests {
     use crate::cgroup::Limits;
     use crate::plan::tests::plan;
     use crate::policy::{FileAccess, FileGrant};
-    use crate::seccomp::init_program;
 
     fn ceiling() -> Ceiling {
         Ceiling {
