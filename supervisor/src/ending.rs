@@ -139,23 +139,16 @@ fn micros<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok,
 mod tests {
     use super::*;
 
-    const NO_OOM: Events = Events {
-        oom: None,
-        oom_kills: 0,
-        memory_max_hits: None,
-        pids_max_hits: 0,
-    };
-
     #[test]
     fn kill_for_memory_is_told_from_other_kills() {
         let killed = Some(ExitStatus::from_raw(9));
         let oom = Some(Events {
             oom_kills: 1,
-            ..NO_OOM
+            ..Events::default()
         });
         assert_eq!(Ending::classify(killed, oom), Ending::OutOfMemory);
         assert_eq!(
-            Ending::classify(killed, Some(NO_OOM)),
+            Ending::classify(killed, Some(Events::default())),
             Ending::Signal { number: 9 }
         );
     }

@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod manifest;
 mod mux;
+pub mod notice;
 pub mod output;
 pub mod package;
 pub mod paths;

@@ -281,6 +281,12 @@ impl Mux {
         overdue
     }
 
+    /// Whether no call is in flight.
+    #[must_use]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Numbers of the calls in flight, oldest first.
     #[must_use]
     pub(crate) fn in_flight(&self) -> Vec<u64> {

@@ -13,6 +13,7 @@ use crate::host::{Context, HostAnswer};
 use crate::lifecycle::{self, Action, Failure, IllegalTransition, State, Unmount};
 use crate::limits::{Limit, Limits, Quantity};
 use crate::manifest::{Manifest, PluginId};
+use crate::notice::Notice;
 use crate::output::{Budget, Charge, Line, Source, Tail};
 use crate::trust::Digest;
 use crate::usage::Reading;
@@ -37,6 +38,13 @@ pub enum Event {
     },
     /// A plugin did what it may not.
     Violation(Arc<Violation>),
+    /// The kernel told something else of a plugin's worker.
+    Notice {
+        /// Which plugin.
+        plugin: PluginId,
+        /// What.
+        notice: Notice,
+    },
 }
 
 /// Something that a plugin says.
@@ -287,6 +295,14 @@ impl Record {
         let verdict = self.inner().tracker.record(violation, Instant::now());
         self.tell(Event::Violation(shared));
         self.follow(class, verdict)
+    }
+
+    /// Tells what is no violation.
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.tell(Event::Notice {
+            plugin: self.id.clone(),
+            notice,
+        });
     }
 
     /// Counts one more like one that was recorded, of which nobody is told; the answer is

@@ -33,7 +33,7 @@ pub fn greet() -> PathBuf {
     file
 }
 
-/// A plugin of `tests/plugins`: `probe` or `hoarder`.
+/// A plugin of `tests/plugins`, such as `probe` or `hoarder`.
 ///
 /// # Panics
 /// When it can't be built.

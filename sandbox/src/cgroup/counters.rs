@@ -25,17 +25,39 @@ pub struct Usage {
 }
 
 /// How often limits were hit since the group was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
-    /// Allocations that failed for want of memory; `None` on v1, which doesn't count them.
+    /// Times that it was reclaimed from although below its protection; v2 alone.
+    pub memory_low: Option<u64>,
+    /// Times that it was throttled above `memory.high`; v2 alone.
+    pub memory_high: Option<u64>,
+    /// Times that a charge met the memory limit. v1 counts those of the limit of memory and
+    /// swap together apart, and recent kernels (seen on 6.18) don't count them.
+    pub memory_max: u64,
+    /// Allocations that failed for want of memory; v2 alone.
     pub oom: Option<u64>,
     /// Processes killed for want of memory. With v2's group kill it may exceed them.
     pub oom_kills: u64,
-    /// Times that the memory limit was reached; `None` on v1, which doesn't count them
-    /// where the limit of memory and swap together is the same.
-    pub memory_max_hits: Option<u64>,
     /// Forks refused.
-    pub pids_max_hits: u64,
+    pub pids_max: u64,
+}
+
+/// What the unified tree says of a group as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupState {
+    /// A process in it hasn't ended.
+    pub populated: bool,
+    /// All of them stand still.
+    pub frozen: bool,
+}
+
+/// How long some task of a group stood still since the group was made, for want of what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stalled {
+    /// Of memory: reclaim, refaults.
+    pub memory: Duration,
+    /// Of CPU time, its own `cpu.max` included.
+    pub cpu: Duration,
 }
 
 /// Why a counter has no value.
@@ -71,40 +93,60 @@ pub(super) struct Counters {
     kind: Kind,
     pub(super) memory_events: Counter,
     pub(super) pids_events: Counter,
+    /// Nothing on v1 alone.
+    pub(super) group_events: Option<Counter>,
+    /// v1: charges refused, of memory, and of memory and swap together where it counts both.
+    refused: Vec<Counter>,
     memory_stat: Counter,
-    memory: Counter,
+    pub(super) memory: Counter,
     cpu: Counter,
     tasks: Counter,
+    /// Of memory and CPU; nothing on v1 alone, or in a kernel told not to measure it.
+    pressure: Option<[Counter; 2]>,
 }
 
 impl Counters {
     pub(super) fn open(groups: &Groups) -> Result<Self, FileError> {
-        let memory = groups.memory();
-        let kind = groups.kind();
-        let v2 = kind == Kind::V2;
-        let usage = if v2 {
-            "memory.current"
-        } else {
-            "memory.usage_in_bytes"
+        let (memory, kind) = (groups.memory(), groups.kind());
+        let [usage, events] = match kind {
+            Kind::V2 => ["memory.current", "memory.events"],
+            Kind::Hybrid | Kind::V1 => ["memory.usage_in_bytes", "memory.oom_control"],
         };
-        let events = if v2 {
-            "memory.events"
-        } else {
-            "memory.oom_control"
+        let refused: &[_] = match kind {
+            Kind::V2 => &[],
+            Kind::Hybrid | Kind::V1 => &["memory.failcnt", "memory.memsw.failcnt"],
         };
-        let cpu = if kind == Kind::V1 {
-            "cpuacct.usage"
-        } else {
-            "cpu.stat"
+        let refused = refused.iter().map(|file| Counter::if_there(memory, file));
+        let cpu = match kind {
+            Kind::V1 => "cpuacct.usage",
+            Kind::V2 | Kind::Hybrid => "cpu.stat",
+        };
+        let unified = (kind != Kind::V1).then(|| groups.tracking());
+        let pressure = match unified {
+            Some(unified) => (
+                Counter::if_there(unified, "memory.pressure")?,
+                Counter::if_there(unified, "cpu.pressure")?,
+            ),
+            None => (None, None),
         };
         Ok(Self {
             kind,
             memory_events: Counter::open(memory, events)?,
             pids_events: Counter::open(groups.pids(), "pids.events")?,
+            group_events: unified
+                .map(|unified| Counter::open(unified, "cgroup.events"))
+                .transpose()?,
+            refused: refused
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?,
             memory_stat: Counter::open(memory, "memory.stat")?,
             memory: Counter::open(memory, usage)?,
             cpu: Counter::open(groups.accounting(), cpu)?,
             tasks: Counter::open(groups.pids(), "pids.current")?,
+            pressure: pressure
+                .0
+                .zip(pressure.1)
+                .map(|(memory, cpu)| [memory, cpu]),
         })
     }
 
@@ -127,24 +169,52 @@ impl Counters {
     }
 
     pub(super) fn events(&self) -> Result<Events, ReadError> {
-        let [pids_max_hits] = self.pids_events.numbers(["max"])?;
+        let [pids_max] = self.pids_events.numbers(["max"])?;
         if self.kind == Kind::V2 {
-            let [oom, oom_kills, hits] = self.memory_events.numbers(["oom", "oom_kill", "max"])?;
-            let memory_max_hits = Some(hits);
+            let [low, high, max, oom, oom_kills] = self
+                .memory_events
+                .numbers(["low", "high", "max", "oom", "oom_kill"])?;
             return Ok(Events {
+                memory_low: Some(low),
+                memory_high: Some(high),
+                memory_max: max,
                 oom: Some(oom),
                 oom_kills,
-                memory_max_hits,
-                pids_max_hits,
+                pids_max,
             });
         }
         let [oom_kills] = self.memory_events.numbers(["oom_kill"])?;
+        let mut memory_max = 0;
+        for counter in &self.refused {
+            memory_max += counter.number()?;
+        }
         Ok(Events {
-            oom: None,
+            memory_max,
             oom_kills,
-            memory_max_hits: None,
-            pids_max_hits,
+            pids_max,
+            ..Events::default()
         })
+    }
+
+    pub(super) fn state(&self) -> Result<Option<GroupState>, ReadError> {
+        let Some(events) = &self.group_events else {
+            return Ok(None);
+        };
+        let [populated, frozen] = events.numbers(["populated", "frozen"])?;
+        Ok(Some(GroupState {
+            populated: populated == 1,
+            frozen: frozen == 1,
+        }))
+    }
+
+    pub(super) fn stalled(&self) -> Result<Option<Stalled>, ReadError> {
+        let Some([memory, cpu]) = &self.pressure else {
+            return Ok(None);
+        };
+        Ok(Some(Stalled {
+            memory: memory.stalled()?,
+            cpu: cpu.stalled()?,
+        }))
     }
 }
 
@@ -161,6 +231,29 @@ impl Counter {
             name,
             file: group.file(name)?,
         })
+    }
+
+    /// Opens a file that not every kernel has.
+    fn if_there(group: &Directory, name: &'static str) -> Result<Option<Self>, FileError> {
+        match Self::open(group, name) {
+            Ok(counter) => Ok(Some(counter)),
+            Err(error) if matches!(error.errno, Errno::NOENT | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The time of a pressure file's first line, `some avg10=0.00 ... total=MICROSECONDS`.
+    fn stalled(&self) -> Result<Duration, ReadError> {
+        let mut buffer = [0; BUFFER];
+        let line = self.read(&mut buffer)?.lines().next().unwrap_or_default();
+        let total = line.rsplit_once("total=").map(|(_, total)| total.parse());
+        match total {
+            Some(Ok(micros)) => Ok(Duration::from_micros(micros)),
+            _ => Err(ReadError::Missing {
+                file: self.name,
+                key: "total",
+            }),
+        }
     }
 
     /// The numbers of a file of `key number` lines.
@@ -208,8 +301,9 @@ impl Counter {
     }
 }
 
-/// Above the longest file read, memory.stat, which is below 3 KiB.
-const BUFFER: usize = 8192;
+/// What is read of a file: all of the short ones, and of memory.stat the lines up to those
+/// wanted, which stand within the first 300 bytes (v1: the third, v2: the tenth of them).
+const BUFFER: usize = 512;
 
 /// The number behind `key` in a text of `key number` lines.
 pub(super) fn field(text: &str, key: &str) -> Option<u64> {

@@ -94,6 +94,17 @@ impl Directory {
             .map_err(|errno| self.error("open", name, errno))
     }
 
+    /// Opens a control file for reading and writing.
+    pub(super) fn open_both(&self, name: &str) -> Result<OwnedFd, FileError> {
+        rustix::fs::openat(&self.fd, name, OFlags::RDWR | FILE, Mode::empty())
+            .map_err(|errno| self.error("open", name, errno))
+    }
+
+    /// The group that it is in.
+    pub(super) fn parent(&self) -> Result<Self, FileError> {
+        self.descend("..")
+    }
+
     /// Reads a control file whole.
     pub(super) fn read(&self, name: &str) -> Result<String, FileError> {
         crate::pseudofile::read(self.file(name)?).map_err(|error| {
@@ -118,7 +129,12 @@ impl Directory {
         rustix::fs::accessat(&self.fd, name, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
     }
 
-    fn error(&self, action: &'static str, name: impl AsRef<Path>, errno: Errno) -> FileError {
+    pub(super) fn error(
+        &self,
+        action: &'static str,
+        name: impl AsRef<Path>,
+        errno: Errno,
+    ) -> FileError {
         FileError {
             action,
             path: self.path.join(name),

@@ -2,15 +2,16 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
 
-use super::counters::{Counters, Events, ReadError, Usage};
+use super::counters::{Counter, Counters, Events, GroupState, ReadError, Stalled, Usage};
 use super::directory::FileError;
 use super::groups::{Directories, Groups};
 use super::layout::Kind;
 use super::limits::{Applied, LimitError};
 use super::membership::{MemberError, listed};
+use super::pressure;
 
 /// Reads and watches one worker's groups, from directories that the launcher sent.
 ///
@@ -20,26 +21,10 @@ use super::membership::{MemberError, listed};
 pub struct Probe {
     groups: Groups,
     counters: Counters,
-    /// v1 reports OOM only through an eventfd.
-    oom: Option<OwnedFd>,
-}
-
-/// An fd to poll for events, and what to poll it for.
-#[derive(Debug, Clone, Copy)]
-pub struct Watch<'probe> {
-    /// It belongs to the probe; a duplicate shares its state.
-    pub fd: BorrowedFd<'probe>,
-    /// What it becomes.
-    pub readiness: Readiness,
-}
-
-/// What a watched fd becomes when something happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
-    /// `POLLPRI`, `EPOLLPRI`.
-    Priority,
-    /// `POLLIN`, `EPOLLIN`.
-    Readable,
+    /// v1 announces what it does of memory only through an eventfd.
+    memory: Option<OwnedFd>,
+    /// Ready when any of the watched files is.
+    watch: OwnedFd,
 }
 
 /// Why a worker can't be watched.
@@ -59,9 +44,9 @@ pub enum ProbeError {
     /// The first reading failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// There is no eventfd to be had.
-    #[error("cannot make an eventfd: {0}")]
-    Eventfd(Errno),
+    /// There is no eventfd or epoll instance to be had.
+    #[error("cannot make {0}: {1}")]
+    Watch(&'static str, Errno),
 }
 
 impl Probe {
@@ -77,18 +62,42 @@ impl Probe {
         };
         let groups = Groups::from_fds(described, fds)?.ok_or(mismatch)?;
         let counters = Counters::open(&groups)?;
-        let oom = match groups.kind() {
+        let memory = match groups.kind() {
             Kind::V2 => None,
-            Kind::Hybrid | Kind::V1 => Some(watch_oom(&groups, &counters)?),
+            Kind::Hybrid | Kind::V1 => {
+                let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                    .map_err(|errno| ProbeError::Watch("an eventfd", errno))?;
+                announce(&groups, &eventfd, &counters.memory_events, "")?;
+                Some(eventfd)
+            }
         };
+        let watch = watch(&counters, memory.as_ref())
+            .map_err(|errno| ProbeError::Watch("an epoll instance", errno))?;
         let probe = Self {
             groups,
             counters,
-            oom,
+            memory,
+            watch,
         };
         // A control file counts as changed until it is first read.
         probe.events()?;
+        probe.state()?;
         Ok(probe)
+    }
+
+    /// Has the kernel announce that so many bytes in all are charged, and that they aren't
+    /// any more. On v2 `memory.high` does so.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn announce_usage(&self, bytes: u64) -> Result<(), FileError> {
+        match &self.memory {
+            Some(eventfd) => {
+                let threshold = format!(" {bytes}");
+                announce(&self.groups, eventfd, &self.counters.memory, &threshold)
+            }
+            None => Ok(()),
+        }
     }
 
     /// What the worker uses now.
@@ -99,27 +108,55 @@ impl Probe {
         self.counters.usage()
     }
 
-    /// What happened to its limits so far. This also quiets both watches until the next
-    /// event.
+    /// What happened to its limits so far. This and [`state`](Self::state) quiet the watch
+    /// until the next event.
     ///
-    /// On v1 the OOM watch fires *before* the kill is counted: what counts is read again
-    /// when the worker has ended.
+    /// On v1 the watch fires *before* the kill for memory is counted: what counts is read
+    /// again a moment later.
     ///
     /// # Errors
     /// Which counter can't be read; [`ReadError::Gone`] once the group is removed.
     pub fn events(&self) -> Result<Events, ReadError> {
-        if let Some(oom) = &self.oom {
-            match rustix::io::read(oom, &mut [0; 8]) {
+        if let Some(eventfd) = &self.memory {
+            match rustix::io::read(eventfd, &mut [0; 8]) {
                 Ok(_) | Err(Errno::AGAIN) => {}
                 Err(errno) => {
                     return Err(ReadError::Read {
-                        file: "the OOM eventfd",
+                        file: "the memory eventfd",
                         source: errno.into(),
                     });
                 }
             }
         }
         self.counters.events()
+    }
+
+    /// Whether anything runs in its group; `None` on v1 alone.
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub fn state(&self) -> Result<Option<GroupState>, ReadError> {
+        self.counters.state()
+    }
+
+    /// How long some task of it stood still so far; `None` where that isn't measured.
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub fn stalled(&self) -> Result<Option<Stalled>, ReadError> {
+        self.counters.stalled()
+    }
+
+    /// Watches for stalls in the group that it has in common with the supervisor's other
+    /// workers; `None` where none are measured.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn common_pressure(&self, stalled: Stalled) -> Result<Option<[OwnedFd; 2]>, FileError> {
+        match self.groups.kind() {
+            Kind::V1 => Ok(None),
+            Kind::V2 | Kind::Hybrid => pressure::watch(&self.groups.tracking().parent()?, stalled),
+        }
     }
 
     /// Fails unless the process is in all of the groups. Only valid if its pidfd is still
@@ -141,41 +178,55 @@ impl Probe {
         self.groups.read_limits()
     }
 
-    /// Becomes ready when memory ran out; on v2 also when its limit was reached.
+    /// Becomes readable (`POLLIN`) with the next event: a limit that was hit, a group that
+    /// froze or is empty. It belongs to the probe; a duplicate shares its state.
     #[must_use]
-    pub fn memory_watch(&self) -> Watch<'_> {
-        match &self.oom {
-            Some(oom) => Watch {
-                fd: oom.as_fd(),
-                readiness: Readiness::Readable,
-            },
-            None => priority(self.counters.memory_events.file.as_fd()),
-        }
+    pub fn watch(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
     }
 
-    /// Becomes ready when a fork was refused; `None` on v1, whose `pids.events` counts but
+    /// Whether the watch tells that a fork was refused. v1's `pids.events` counts, but
     /// doesn't notify: there [`events`](Self::events) has to be read now and then.
     #[must_use]
-    pub fn pids_watch(&self) -> Option<Watch<'_>> {
-        let v2 = self.groups.kind() == Kind::V2;
-        v2.then(|| priority(self.counters.pids_events.file.as_fd()))
+    pub fn announces_forks(&self) -> bool {
+        self.groups.kind() == Kind::V2
+    }
+
+    /// Whether a kill for memory is counted by the time that the watch tells of it.
+    #[must_use]
+    pub fn counts_before_telling(&self) -> bool {
+        self.groups.kind() == Kind::V2
     }
 }
 
-fn priority(fd: BorrowedFd<'_>) -> Watch<'_> {
-    Watch {
-        fd,
-        readiness: Readiness::Priority,
+/// One fd for all that the kernel announces, epoll(7): what a control file announces is
+/// `POLLPRI`.
+fn watch(counters: &Counters, memory: Option<&OwnedFd>) -> Result<OwnedFd, Errno> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let data = epoll::EventData::new_u64(0);
+    let files = match memory {
+        Some(eventfd) => {
+            epoll::add(&epoll, eventfd, data, epoll::EventFlags::IN)?;
+            [None, None]
+        }
+        None => [Some(&counters.memory_events), Some(&counters.pids_events)],
+    };
+    let files = files.into_iter().chain([counters.group_events.as_ref()]);
+    for counter in files.flatten() {
+        epoll::add(&epoll, &counter.file, data, epoll::EventFlags::PRI)?;
     }
+    Ok(epoll)
 }
 
-fn watch_oom(groups: &Groups, counters: &Counters) -> Result<OwnedFd, ProbeError> {
-    let eventfd =
-        eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(ProbeError::Eventfd)?;
-    let oom_control = counters.memory_events.file.as_raw_fd();
-    let registration = format!("{} {oom_control}", eventfd.as_raw_fd());
-    groups
-        .memory()
-        .write("cgroup.event_control", &registration)?;
-    Ok(eventfd)
+/// Registers an eventfd for what `file` announces, with its `argument` if it takes one:
+/// Linux `Documentation/admin-guide/cgroup-v1/memory.rst`.
+fn announce(
+    groups: &Groups,
+    eventfd: &OwnedFd,
+    file: &Counter,
+    argument: &str,
+) -> Result<(), FileError> {
+    let (eventfd, file) = (eventfd.as_raw_fd(), file.file.as_raw_fd());
+    let registration = format!("{eventfd} {file}{argument}");
+    groups.memory().write("cgroup.event_control", &registration)
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
+mod events;
 mod layout;
 mod limits;
 mod members;
@@ -16,7 +17,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sandbox::cgroup::{CpuMax, Layout, Leaf, Limits, Parent, Place, Probe, Readiness, Watch};
+use sandbox::cgroup::{CpuMax, Layout, Leaf, Limits, Parent, Place, Probe};
 use worker::Worker;
 
 const MIB: u64 = 1 << 20;
@@ -91,15 +92,10 @@ fn probe(leaf: &Leaf) -> Probe {
     Probe::open(&leaf.describe(), fds.collect::<Vec<OwnedFd>>()).unwrap()
 }
 
-fn fired(watch: Watch<'_>, within: Duration) -> bool {
-    let event = match watch.readiness {
-        Readiness::Priority => PollFlags::PRI,
-        Readiness::Readable => PollFlags::IN,
-    };
+fn fired(probe: &Probe, within: Duration) -> bool {
     let timeout = Timespec::try_from(within).unwrap();
-    let mut fds = [PollFd::from_borrowed_fd(watch.fd, event)];
-    poll(&mut fds, Some(&timeout)).unwrap();
-    fds[0].revents().contains(event)
+    let mut fds = [PollFd::from_borrowed_fd(probe.watch(), PollFlags::IN)];
+    poll(&mut fds, Some(&timeout)).unwrap() == 1
 }
 
 #[track_caller]

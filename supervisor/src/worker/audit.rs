@@ -1,9 +1,7 @@
 //! What a worker takes, read from outside at an interval and held against its limits.
 
-use std::time::Instant;
-
 use rustix::fs::{CWD, StatxFlags, statx};
-use sandbox::cgroup::{Events, Usage};
+use sandbox::cgroup::Usage;
 
 use super::{Worker, lock};
 use crate::limits::{Amount, LimitName, Quantity};
@@ -15,9 +13,6 @@ use crate::violations::{Kind, Tier};
 #[derive(Debug, Default)]
 pub(super) struct Above {
     limits: Vec<LimitName>,
-    pub(super) events: Option<Events>,
-    /// When what the kernel counts without saying so is to be read.
-    pub(super) due: Option<Instant>,
 }
 
 impl Worker {
@@ -36,6 +31,14 @@ impl Worker {
         self.audit_events();
         self.plugin.record.set_usage(reading);
         Some(reading)
+    }
+
+    /// Holds the heap against its limit, between two audits.
+    pub(super) fn audit_heap(&self) {
+        let usage = self.probe.as_ref().and_then(|probe| probe.usage().ok());
+        if let Some(usage) = usage {
+            self.audit_limit(LimitName::Heap, ByteSize::bytes(usage.heap).amount());
+        }
     }
 
     /// Counts an overstep once, until usage was below the limit again.

@@ -1,97 +1,222 @@
-//! What the kernel says of itself: refusals and pressure, as they happen.
+//! What the kernel announces of a worker's group, as it happens.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandbox::cgroup::{Events, Probe, Readiness, Watch};
+use sandbox::cgroup::Events;
 use sandbox::sys::readiness::register;
 use tokio::io::Interest;
+use tokio::time::sleep;
 
 use super::{Worker, lock};
+use crate::ending::Ending;
 use crate::limits::{LimitName, Quantity};
+use crate::notice::{MemoryEvent, Notice};
 use crate::units::Count;
-use crate::violations::Tier;
+use crate::violations::{Kind, Tier};
 
-/// How soon after a call the counters without an event of their own are read.
-const UNNOTIFIED: Duration = Duration::from_millis(50);
+/// Between two looks at what was announced: a plugin that makes events without end takes so
+/// little of the supervisor's time.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Looks for a kill that v1 announces before it counts it, each twice as late as the one before.
+const LOOKS: u32 = 6;
+/// When refused forks that nothing announces are looked for: after an answer, and meanwhile.
+const AFTER_CALL: Duration = Duration::from_millis(5);
+const DURING_CALL: Duration = Duration::from_millis(50);
+/// How often a plugin's events of memory are told at most, in sum.
+const TELLING: Duration = Duration::from_secs(1);
 
-/// Follows the kernel's own events until the worker ends.
-pub(super) async fn watch(worker: Arc<Worker>) {
-    let Some(probe) = &worker.probe else { return };
-    let memory = follow(&worker, probe.memory_watch());
-    let pids = probe.pids_watch();
-    let pids = async {
-        match pids {
-            Some(watch) => follow(&worker, watch).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! { () = memory => {}, () = pids => {}, _ = worker.ended() => {} }
+/// What was counted so far, so that each event is told once.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    counted: Events,
+    frozen: bool,
+    told: Option<Instant>,
+    /// When what the kernel counts without announcing it is to be read.
+    due: Option<Instant>,
 }
 
-async fn follow(worker: &Worker, watch: Watch<'_>) {
-    let interest = match watch.readiness {
-        Readiness::Priority => Interest::PRIORITY,
-        Readiness::Readable => Interest::READABLE,
-    };
-    let Ok(fd) = watch.fd.try_clone_to_owned() else {
-        return;
-    };
-    let Ok(fd) = register(fd, interest) else {
-        return;
-    };
-    loop {
-        let Ok(mut ready) = fd.ready(interest).await else {
-            return;
+/// What came since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct News {
+    forks_refused: bool,
+    killed_for_memory: bool,
+    /// Notices of memory.
+    memory: Vec<Notice>,
+}
+
+impl Meter {
+    fn count(&mut self, events: Events, now: Instant) -> News {
+        let before = &mut self.counted;
+        let mut news = News {
+            forks_refused: events.pids_max > before.pids_max,
+            killed_for_memory: events.oom_kills > before.oom_kills,
+            memory: Vec::new(),
         };
-        worker.audit_events();
-        worker.suspect.notify_one();
+        (before.pids_max, before.oom_kills) = (events.pids_max, events.oom_kills);
+        if self.told.is_some_and(|told| now < told + TELLING) {
+            return news;
+        }
+        let since = |now: Option<u64>, before: Option<u64>| {
+            now.unwrap_or(0).saturating_sub(before.unwrap_or(0))
+        };
+        let memory = [
+            (
+                MemoryEvent::Low,
+                since(events.memory_low, before.memory_low),
+            ),
+            (
+                MemoryEvent::High,
+                since(events.memory_high, before.memory_high),
+            ),
+            (
+                MemoryEvent::Max,
+                events.memory_max.saturating_sub(before.memory_max),
+            ),
+            (MemoryEvent::Oom, since(events.oom, before.oom)),
+        ];
+        let grown = memory.into_iter().filter(|(_, times)| *times > 0);
+        news.memory = grown
+            .map(|(event, times)| Notice::Memory { event, times })
+            .collect();
+        if !news.memory.is_empty() {
+            self.told = Some(now);
+        }
+        self.counted = events;
+        news
+    }
+
+    fn bring_forward(&mut self, due: Instant) {
+        self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+}
+
+/// Follows what the kernel announces until the worker ends.
+pub(super) async fn watch(worker: Arc<Worker>) {
+    tokio::select! { () = follow(&worker) => {}, _ = worker.ended() => {} }
+}
+
+async fn follow(worker: &Worker) {
+    let Some(probe) = &worker.probe else { return };
+    let registered = probe
+        .watch()
+        .try_clone_to_owned()
+        .and_then(|fd| register(fd, Interest::READABLE));
+    let Ok(watch) = registered else { return };
+    while let Ok(mut ready) = watch.readable().await {
+        // What comes from here on is announced anew.
         ready.clear_ready();
+        worker.look();
+        if !probe.counts_before_telling() {
+            for look in 0..LOOKS {
+                sleep(Duration::from_millis(1 << look)).await;
+                worker.look();
+            }
+        }
+        sleep(PAUSE).await;
     }
 }
 
 impl Worker {
-    /// After a call that may have been refused threads without an event: v1 counts such
-    /// refusals and notifies nobody.
+    /// After the kernel announced something.
+    fn look(&self) {
+        self.audit_events();
+        self.audit_heap();
+        self.suspect.notify_one();
+    }
+
+    /// After a call that may have been refused threads without an event.
     pub(super) fn schedule_audit(&self) {
-        let unnotified = |probe: &Probe| probe.pids_watch().is_none();
-        if self.probe.as_ref().is_some_and(unnotified) {
-            lock(&self.above)
-                .due
-                .get_or_insert(Instant::now() + UNNOTIFIED);
+        if self.forks_unannounced() {
+            lock(&self.events).bring_forward(Instant::now() + AFTER_CALL);
         }
     }
 
-    pub(super) fn next_audit(&self) -> Option<Instant> {
-        lock(&self.above).due
+    /// When to look for what nothing announces: also during calls.
+    pub(super) fn next_audit(&self, now: Instant) -> Option<Instant> {
+        let calling = self.forks_unannounced() && !lock(&self.mux).is_idle();
+        let mut meter = lock(&self.events);
+        if calling {
+            meter.bring_forward(now + DURING_CALL);
+        }
+        meter.due
     }
 
     pub(super) fn audit_if_due(&self, now: Instant) {
-        let due = lock(&self.above).due.take_if(|due| *due <= now).is_some();
+        let due = lock(&self.events).due.take_if(|due| *due <= now).is_some();
         if due {
             self.audit_events();
         }
     }
 
+    fn forks_unannounced(&self) -> bool {
+        self.probe
+            .as_ref()
+            .is_some_and(|probe| !probe.announces_forks())
+    }
+
     /// What the kernel counted since the last look.
     pub(super) fn audit_events(&self) {
-        let events = self.probe.as_ref().and_then(|probe| probe.events().ok());
-        if let Some(events) = events {
+        let Some(probe) = &self.probe else { return };
+        if let Ok(events) = probe.events() {
             self.count_events(events);
+        }
+        if let Ok(Some(state)) = probe.state() {
+            let before = std::mem::replace(&mut lock(&self.events).frozen, state.frozen);
+            if before != state.frozen {
+                self.plugin.record.notice(Notice::Frozen(state.frozen));
+            }
         }
     }
 
-    /// Records what was refused since the last count.
+    /// Records what came since the last count.
     pub(super) fn count_events(&self, events: Events) {
-        let before = lock(&self.above).events.replace(events);
-        let refused = events.pids_max_hits - before.map_or(0, |before| before.pids_max_hits);
-        if refused > 0 {
-            let limit = self.plugin.grants.limits.threads.hard().raw();
-            self.overstep(
-                LimitName::Threads,
-                Tier::Hard,
-                Count::new(limit + 1).amount(),
-            );
+        let news = lock(&self.events).count(events, Instant::now());
+        if news.killed_for_memory {
+            // On v2 the kernel ends the whole group (memory.oom.group); elsewhere we do.
+            self.kill(Ending::OutOfMemory);
+            let limit = self.plugin.grants.limits.heap.hard().amount();
+            self.violate(self.violation(Kind::OomKill).measured(limit, limit));
         }
+        if news.forks_refused {
+            let beyond = self.plugin.grants.limits.threads.hard().raw() + 1;
+            self.overstep(LimitName::Threads, Tier::Hard, Count::new(beyond).amount());
+        }
+        for notice in news.memory {
+            self.plugin.record.notice(notice);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_told_once_and_those_of_memory_in_sum() {
+        let mut meter = Meter::default();
+        let now = Instant::now();
+        let high = |times| {
+            vec![Notice::Memory {
+                event: MemoryEvent::High,
+                times,
+            }]
+        };
+        let mut events = Events {
+            memory_high: Some(3),
+            pids_max: 1,
+            ..Events::default()
+        };
+
+        let news = meter.count(events, now);
+        assert_eq!((news.forks_refused, news.memory), (true, high(3)));
+        assert_eq!(meter.count(events, now), News::default());
+
+        events.memory_high = Some(8);
+        events.oom_kills = 1;
+        let news = meter.count(events, now + TELLING / 2);
+        assert_eq!((news.killed_for_memory, news.memory), (true, Vec::new()));
+        let news = meter.count(events, now + TELLING);
+        assert_eq!((news.killed_for_memory, news.memory), (false, high(5)));
     }
 }

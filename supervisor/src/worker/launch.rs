@@ -209,7 +209,11 @@ async fn confined(
             directories,
         }) => {
             let opened = Probe::open(&directories, groups).map_err(io::Error::other);
-            (Some(applied), Some(setup("cgroup watch", opened)?))
+            let probe = setup("cgroup watch", opened)?;
+            let declared = request.plugin.grants.limits.heap.declared();
+            let announced = probe.announce_usage(declared.as_u64());
+            setup("cgroup watch", announced.map_err(io::Error::other))?;
+            (Some(applied), Some(probe))
         }
         None => (None, None),
     };
@@ -262,6 +266,7 @@ async fn confined(
         mux: Mutex::new(Mux::default()),
         cpu: Mutex::default(),
         above: Mutex::default(),
+        events: Mutex::default(),
         wake: Notify::new(),
         cause: Mutex::new(None),
         ended: watch::Sender::new(None),

@@ -80,6 +80,7 @@ pub struct Worker {
     mux: Mutex<Mux>,
     cpu: Mutex<cpu::CpuMeter>,
     above: Mutex<audit::Above>,
+    events: Mutex<events::Meter>,
     wake: Notify,
     cause: Mutex<Option<Ending>>,
     ended: watch::Sender<Option<Ending>>,

@@ -22,8 +22,10 @@ use super::dying::Reports;
 use super::{Worker, lock};
 use crate::ending::Ending;
 use crate::host::HostAnswer;
+use crate::lifecycle::State;
 use crate::limits::{LimitName, Quantity};
 use crate::mux::Incoming;
+use crate::notice::Notice;
 use crate::output::escape;
 use crate::units::Count;
 use crate::violations::Kind;
@@ -101,7 +103,7 @@ enum End {
 
 impl Worker {
     fn next_timer(&self, now: Instant) -> Option<Instant> {
-        let audit = self.next_audit();
+        let audit = self.next_audit(now);
         if off(Weakened::Deadline) {
             return audit;
         }
@@ -261,7 +263,13 @@ impl Worker {
 
     /// The worker ended, or is being killed: waits until all of it is gone, then tells.
     async fn bury(&self, io: Io, status: Option<ExitStatus>) {
+        let unasked = self.plugin.record.state() != State::Unloading;
+        if unasked && self.cause().is_none() {
+            self.plugin.record.notice(Notice::Exited);
+        }
         lock(&self.mux).close();
+        // While its groups are there: the launcher's count comes only once they are not.
+        self.audit_events();
         self.launcher.kill(self.launch_id);
         let events = match timeout(BURIAL, io.gone).await {
             Ok(Ok(events)) => events,
@@ -283,10 +291,6 @@ impl Worker {
         }
         let cause = lock(&self.cause).take();
         let ending = cause.unwrap_or_else(|| Ending::classify(status, events));
-        if ending == Ending::OutOfMemory {
-            let limit = self.plugin.grants.limits.heap.hard().amount();
-            self.violate(self.violation(Kind::OomKill).measured(limit, limit));
-        }
         self.plugin.worker_ended(&ending);
         self.ended.send_replace(Some(ending));
     }

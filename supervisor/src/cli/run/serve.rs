@@ -176,6 +176,10 @@ async fn log(supervisor: Arc<Supervisor>) {
                     tracing::info!("{plugin} is {state}");
                     continue;
                 }
+                Ok(Event::Notice { plugin, notice }) => {
+                    tracing::info!("{plugin}: {notice}");
+                    continue;
+                }
                 Err(lag) => lag,
             },
             said = output.recv() => match said {
