@@ -23,6 +23,7 @@ pub mod paths;
 pub mod plugin;
 pub mod program;
 mod regular;
+pub mod restart;
 pub mod selftest;
 pub mod state;
 pub mod supervisor;

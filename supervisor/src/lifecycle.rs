@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Available ─► Loading ─► Active ⇄ Inactive ─► Unloading ─► Available
-//!                 │          └── worker gone ─► Failed ─► Loading
+//!                 │          └── worker gone ─► Failed ─► Loading, asked for or as a restart
 //!                 └── Failed, Untrusted
 //! any that ran ── threshold ─► Unmounted ── an operator ─► Available
 //! ```
@@ -13,6 +13,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::ending::Ending;
+use crate::units::TimeSpan;
 use crate::violations::Class;
 
 /// Where a plugin stands.
@@ -57,6 +58,16 @@ pub enum Failure {
         /// How.
         ending: Ending,
     },
+    /// It failed again and again, so it isn't restarted any more; whoever loads it begins anew.
+    CrashLoop {
+        /// How often it was restarted within `within`.
+        restarts: u32,
+        /// The window of policy.
+        #[serde(rename = "within_us")]
+        within: TimeSpan,
+        /// The failure that was one too many.
+        last: Box<Failure>,
+    },
 }
 
 /// Why a plugin was unmounted.
@@ -74,6 +85,8 @@ pub struct Unmount {
 pub enum Event {
     /// Somebody wants it loaded.
     LoadRequested,
+    /// It failed a while ago, and policy has it restarted.
+    RestartDue,
     /// Its origin was found wanting.
     TrustRefused,
     /// Its worker has created it.
@@ -128,6 +141,9 @@ impl State {
             (Available | Failed { .. } | Untrusted, Event::LoadRequested) => {
                 (Loading, Some(Launch))
             }
+            // Whatever happened meanwhile to a plugin that isn't down for a failure any more, a
+            // restart is no part of it.
+            (Failed { reason }, Event::RestartDue) if !reason.is_final() => (Loading, Some(Launch)),
             (Failed { .. } | Untrusted, Event::UnloadRequested) => (Available, None),
 
             (Loading, Event::Loaded) => (Active, None),
@@ -175,6 +191,14 @@ impl State {
     }
 }
 
+impl Failure {
+    /// Whether policy has no further restart for it.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::CrashLoop { .. })
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -195,6 +219,16 @@ impl fmt::Display for Failure {
         match self {
             Self::Load { detail } => f.write_str(detail),
             Self::Ended { ending } => ending.fmt(f),
+            Self::CrashLoop {
+                restarts,
+                within,
+                last,
+            } => {
+                write!(
+                    f,
+                    "it crashes in a loop, {restarts} restarts within {within}; the last time: {last}"
+                )
+            }
         }
     }
 }
@@ -213,6 +247,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LoadRequested => "be loaded",
+            Self::RestartDue => "be restarted",
             Self::TrustRefused => "be found untrusted",
             Self::Loaded => "have been loaded",
             Self::LoadFailed(_) => "fail to load",
@@ -228,156 +263,4 @@ impl fmt::Display for Event {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const UNMOUNT: Unmount = Unmount {
-        counted: 10,
-        last: Class::Syscall,
-    };
-    const CRASH: Failure = Failure::Ended {
-        ending: Ending::Signal { number: 11 },
-    };
-
-    fn states() -> [State; 8] {
-        use State::*;
-        [
-            Available,
-            Loading,
-            Active,
-            Inactive,
-            Unloading,
-            Failed { reason: CRASH },
-            Untrusted,
-            Unmounted { reason: UNMOUNT },
-        ]
-    }
-
-    fn events() -> [Event; 10] {
-        use Event::*;
-        [
-            LoadRequested,
-            TrustRefused,
-            Loaded,
-            LoadFailed(CRASH),
-            Pause,
-            Resume,
-            UnloadRequested,
-            WorkerGone(CRASH),
-            ThresholdReached(UNMOUNT),
-            Enable,
-        ]
-    }
-
-    /// A row per event, a column per state, in the order above; `.` is illegal, and a mark
-    /// is the action: `+` launch, `-` shut down, `!` kill, `0` clear violations.
-    const TABLE: [&str; 10] = [
-        // from:  available loading   active    inactive  unloading failed    untrusted unmounted
-        "+loading   .          .          .          .          +loading  +loading  .", // load
-        "available  untrusted  .          .          available  failed    .         unmounted", // trust refused
-        "!available active     .          .          !unloading !failed   .         !unmounted", // loaded
-        "available  failed     .          .          available  failed    .         unmounted", // load failed
-        ".          .          inactive   .          .          .         .         .", // pause
-        ".          .          .          active     .          .         .         .", // resume
-        ".          !unloading -unloading -unloading .          available available .", // unload
-        "available  failed     failed     failed     available  failed    untrusted unmounted", // worker gone
-        "unmounted  !unmounted !unmounted !unmounted !unmounted unmounted .         !unmounted", // threshold
-        ".          .          .          .          .          .         .         0available", // enable
-    ];
-
-    fn mark(action: Option<Action>) -> &'static str {
-        match action {
-            None => "",
-            Some(Action::Launch) => "+",
-            Some(Action::ShutDown) => "-",
-            Some(Action::Kill) => "!",
-            Some(Action::ClearViolations) => "0",
-        }
-    }
-
-    #[test]
-    fn every_state_and_event() {
-        for (event, row) in events().into_iter().zip(TABLE) {
-            for (state, expected) in states().into_iter().zip(row.split_whitespace()) {
-                let next = state.on(event.clone());
-                let next = next.map_or(".".to_owned(), |(next, action)| {
-                    format!("{}{next}", mark(action))
-                });
-                assert_eq!(next, expected, "{state} on {event:?}");
-            }
-        }
-    }
-
-    fn has_worker(state: &State) -> bool {
-        matches!(
-            state,
-            State::Loading | State::Active | State::Inactive | State::Unloading
-        )
-    }
-
-    #[test]
-    fn no_worker_is_left_behind_and_none_comes_unasked() {
-        for (state, event) in states()
-            .into_iter()
-            .flat_map(|state| events().map(|event| (state.clone(), event)))
-        {
-            let Ok((next, action)) = state.on(event.clone()) else {
-                continue;
-            };
-            let name = format!("{state} on {event:?}: {next}, {action:?}");
-            let (had, has) = (has_worker(&state), has_worker(&next));
-            assert_eq!(action == Some(Action::Launch), !had && has, "{name}");
-            // A worker is there or comes, and the state has no use for it.
-            let wanted = matches!(next, State::Loading | State::Active | State::Inactive);
-            let ended = matches!(
-                event,
-                Event::WorkerGone(_) | Event::LoadFailed(_) | Event::TrustRefused
-            );
-            let left = (had || event == Event::Loaded) && !wanted && !ended;
-            let ends = matches!(action, Some(Action::Kill | Action::ShutDown));
-            let twice = matches!(
-                (&state, &event),
-                (State::Unmounted { .. }, Event::ThresholdReached(_))
-            );
-            assert_eq!(ends, left || twice, "{name}");
-        }
-    }
-
-    #[test]
-    fn an_illegal_event_says_so_in_words() {
-        let error = State::Unmounted { reason: UNMOUNT }
-            .on(Event::LoadRequested)
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a plugin that is unmounted can't be loaded"
-        );
-    }
-
-    #[test]
-    fn a_state_with_its_reason_as_json() {
-        let state = State::Failed { reason: CRASH };
-        assert_eq!(
-            serde_json::to_string(&state).unwrap(),
-            r#"{"state":"failed","reason":{"failure":"ended","ending":{"kind":"signal","number":11}}}"#
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn only_an_operator_ends_an_unmount(indices in proptest::collection::vec(0..10usize, 0..64)) {
-            let mut state = State::Available;
-            for event in indices.into_iter().map(|index| events()[index].clone()) {
-                let unmounted = matches!(state, State::Unmounted { .. });
-                let enabling = event == Event::Enable;
-                let next = state.on(event).map_or_else(|_| state.clone(), |(next, _)| next);
-                if unmounted && !enabling {
-                    prop_assert_eq!(&next, &state);
-                }
-                state = next;
-            }
-        }
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ use crate::limits::{Limit, Limits, Quantity};
 use crate::manifest::{Manifest, PluginId};
 use crate::notice::Notice;
 use crate::output::{Budget, Charge, Line, Source, Tail};
+use crate::restart::{Decision, Restarts};
 use crate::trust::Digest;
 use crate::usage::Reading;
 use crate::violations::{Class, Kind, Tracker, Verdict, Violation};
@@ -79,7 +80,25 @@ pub struct Plugin {
 }
 
 /// A launch of a plugin, by which news of it are known: counted from one.
-type Launch = u64;
+pub(crate) type Launch = u64;
+
+/// Why a plugin is launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Somebody asked for it.
+    Asked,
+    /// Policy has it restarted.
+    Due(Restart),
+}
+
+/// A restart that is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Restart {
+    /// The launch that failed.
+    after: Launch,
+    /// When it is due.
+    pub(crate) at: Instant,
+}
 
 /// To all who listen to a supervisor.
 #[derive(Debug, Clone)]
@@ -110,6 +129,11 @@ struct Inner {
     context: Context,
     counters: Counters,
     usage: Option<Reading>,
+    restarts: Restarts,
+    /// The latest launch, whatever became of it, was a restart.
+    restarted: bool,
+    /// Only while it has failed.
+    due: Option<Restart>,
 }
 
 /// What was counted over all workers of a plugin.
@@ -119,6 +143,8 @@ pub struct Counters {
     pub calls: u64,
     /// Workers launched.
     pub launches: u64,
+    /// Those of them that were restarts.
+    pub restarts: u64,
     /// Time that answered calls took in all.
     #[serde(skip)]
     pub call_time: Duration,
@@ -134,8 +160,9 @@ impl Plugin {
         grants: Grants,
         digest: Digest,
         record: Arc<Record>,
+        cause: Cause,
     ) -> Result<Plugin, IllegalTransition> {
-        let launch = record.begin(digest, &grants.limits)?;
+        let launch = record.begin(digest, &grants.limits, cause)?;
         Ok(Plugin {
             manifest,
             grants,
@@ -190,6 +217,7 @@ impl Record {
         tracker: Tracker,
         digest: Digest,
         limits: &Limits,
+        restarts: Restarts,
         speaker: Speaker,
     ) -> Record {
         let inner = Inner {
@@ -202,6 +230,9 @@ impl Record {
             context: Context::default(),
             counters: Counters::default(),
             usage: None,
+            restarts,
+            restarted: false,
+            due: None,
         };
         Record {
             id,
@@ -209,6 +240,10 @@ impl Record {
             state: watch::Sender::new(State::Available),
             inner: Mutex::new(inner),
         }
+    }
+
+    pub(crate) fn id(&self) -> &PluginId {
+        &self.id
     }
 
     /// The plugin's state.
@@ -250,6 +285,9 @@ impl Record {
         if action == Some(Action::ClearViolations) {
             inner.tracker.reset();
         }
+        if !matches!(state, State::Failed { .. }) {
+            inner.due = None;
+        }
         if *self.state.borrow() != state {
             self.state.send_replace(state.clone());
             self.tell(Event::State {
@@ -260,9 +298,31 @@ impl Record {
         Ok(action)
     }
 
-    fn begin(&self, digest: Digest, limits: &Limits) -> Result<Launch, IllegalTransition> {
+    fn begin(
+        &self,
+        digest: Digest,
+        limits: &Limits,
+        cause: Cause,
+    ) -> Result<Launch, IllegalTransition> {
         let mut inner = self.inner();
-        self.turn(&mut inner, lifecycle::Event::LoadRequested)?;
+        match cause {
+            Cause::Asked => {
+                self.turn(&mut inner, lifecycle::Event::LoadRequested)?;
+                inner.restarts.forget();
+                inner.restarted = false;
+            }
+            Cause::Due(restart) => {
+                if inner.due != Some(restart) {
+                    return Err(IllegalTransition {
+                        state: self.state(),
+                        event: lifecycle::Event::RestartDue,
+                    });
+                }
+                self.turn(&mut inner, lifecycle::Event::RestartDue)?;
+                inner.restarted = true;
+                inner.counters.restarts += 1;
+            }
+        }
         inner.counters.launches += 1;
         if inner.digest != digest {
             // Another program: it inherits nothing of the one before.
@@ -284,8 +344,14 @@ impl Record {
         if let lifecycle::Event::WorkerGone(_) = event {
             inner.usage = None;
         }
+        let event = inner.judged(&self.state(), event);
         // What makes no sense comes of a worker that has no place.
         self.turn(&mut inner, event).unwrap_or(Some(Action::Kill))
+    }
+
+    /// The restart that is to come, if one is.
+    pub(crate) fn due(&self) -> Option<Restart> {
+        self.inner().due
     }
 
     /// Records a violation; `true` when the plugin is unmounted and its worker to be killed.
@@ -375,6 +441,7 @@ impl Record {
             lines: inner.tail.lines(),
             counters: inner.counters,
             usage: inner.usage,
+            due: inner.due,
         }
     }
 
@@ -399,6 +466,47 @@ pub(crate) struct Snapshot {
     pub(crate) lines: Vec<Line>,
     pub(crate) counters: Counters,
     pub(crate) usage: Option<Reading>,
+    pub(crate) due: Option<Restart>,
+}
+
+impl Inner {
+    /// News of a plugin that fails, with what policy makes of it: a restart that becomes due, or
+    /// a crash loop. A first load that fails isn't repeated: whoever asked for it is told.
+    fn judged(&mut self, state: &State, event: lifecycle::Event) -> lifecycle::Event {
+        use lifecycle::Event::{LoadFailed, WorkerGone};
+        let served = match state {
+            State::Active | State::Inactive => true,
+            State::Loading => self.restarted,
+            _ => false,
+        };
+        if !served {
+            return event;
+        }
+        match event {
+            WorkerGone(failure) => WorkerGone(self.failed(failure)),
+            LoadFailed(failure) => LoadFailed(self.failed(failure)),
+            event => event,
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> Failure {
+        let now = Instant::now();
+        match self.restarts.decide(&failure, now) {
+            Decision::Stay => failure,
+            Decision::After(pause) => {
+                self.due = Some(Restart {
+                    after: self.counters.launches,
+                    at: now + pause,
+                });
+                failure
+            }
+            Decision::CrashLoop { restarts } => Failure::CrashLoop {
+                restarts,
+                within: self.restarts.rules().window,
+                last: Box::new(failure),
+            },
+        }
+    }
 }
 
 fn budget<Q: Quantity>(limit: &Limit<Q>) -> Budget {

@@ -9,6 +9,7 @@ mod fds;
 mod lease;
 mod load;
 mod monitor;
+mod restart;
 mod status;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,8 @@ use cordon_supervisor::config::Policy;
 use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::{Builder, Call, CallError, PluginStatus, Supervisor};
 
-/// A supervisor under the policy in this TOML text, with the worker of this build.
+/// A supervisor under the policy in this TOML text, with the worker of this build. What fails
+/// stays down, so that a test sees it, unless the text has a `[restart]` of its own.
 ///
 /// # Panics
 /// When it can't be started.
@@ -28,8 +29,12 @@ pub fn builder(policy: &str) -> Builder {
         worker.is_file(),
         "{missing} is missing: cargo build -p plugin-worker"
     );
+    let restarts = policy.contains("[restart]");
     let policy = Policy::parse(Path::new("test policy"), policy);
-    let policy = policy.unwrap_or_else(|error| panic!("{error}"));
+    let mut policy = policy.unwrap_or_else(|error| panic!("{error}"));
+    if !restarts {
+        policy.never_restart();
+    }
     Supervisor::builder().policy(policy).worker_program(worker)
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use cordon_tests::command::{Cordon, Invocation};
 use cordon_tests::plugins::{example, fixture, greet};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -213,12 +214,43 @@ fn folder_is_served_as_json_lines_until_sigint_and_exits_with_0() {
         let active = Value::from("active");
         let expected = [(&"deflate".into(), &active), (&"wordcount".into(), &active)];
         assert_eq!(states.collect::<Vec<_>>(), expected);
-        let fields =
-            "by_kind calls conceded counted digest id launches path pid state trust usage version";
+        let fields = "by_kind calls conceded counted digest id launches path pid restart_in_ms \
+             restarts state trust usage version";
         assert_eq!(names(&plugins[0]), fields);
         assert_eq!(names(&plugins[0]["usage"]), "cpu_us fds heap_bytes threads");
         assert_eq!(plugins[0]["usage"]["threads"], 1);
     }
+}
+
+#[test]
+fn plugin_that_crashes_while_a_folder_is_served_comes_back() {
+    let folder = folder(&["deflate"]);
+    let policy = folder.path().join("policy.toml");
+    let rules = "[monitor]\ninterval = \"100ms\"\n[restart]\nfirst = \"300ms\"";
+    std::fs::write(&policy, rules).unwrap();
+    let policy = policy.display().to_string();
+    let run = Cordon::normal().run(folder.path());
+    let options = ["--format", "json", "--policy", &policy];
+    let mut run = run.options(&options).start();
+    let mut plugins = std::iter::from_fn(|| {
+        let mut line: Value = serde_json::from_str(&run.line()).unwrap();
+        Some(line["plugins"][0].take())
+    })
+    .take(200);
+
+    let worker = Pid::from_raw(plugins.next().unwrap()["pid"].as_i64().unwrap() as i32);
+    kill(worker, Signal::SIGKILL).unwrap();
+    let down = plugins.find(|now| now["state"] == "failed");
+    let back = plugins.find(|now| now["state"] == "active");
+
+    assert!(down.unwrap()["restart_in_ms"].as_u64().unwrap() <= 300);
+    let back = back.unwrap();
+    assert_eq!(
+        (&back["launches"], &back["restarts"]),
+        (&2.into(), &1.into())
+    );
+    assert_ne!(back["pid"], worker.as_raw());
+    assert_eq!(run.end(Signal::SIGINT).0.code(), Some(0));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use sandbox::report::{Control, Demands};
 use serde::{Deserialize, Deserializer, de};
 
 use super::grants::GrantSettings;
+use super::restart::RestartSettings;
 use super::seccomp::SeccompSettings;
 use super::violations::ViolationSettings;
 use super::{PolicyRules, RuleError};
@@ -21,6 +22,7 @@ pub(super) struct Document {
     pub(super) limits: LimitSettings,
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
+    pub(super) restart: RestartSettings,
     pub(super) seccomp: SeccompSettings,
     pub(super) confinement: ConfinementSettings,
     pub(super) monitor: Monitor,
@@ -36,6 +38,7 @@ pub(super) struct PluginSettings {
     pub(super) limits: LimitSettings,
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
+    pub(super) restart: RestartSettings,
     pub(super) seccomp: SeccompSettings,
     pub(super) confinement: ConfinementSettings,
 }
@@ -113,6 +116,7 @@ impl Document {
             limits: self.limits.clone(),
             grants: self.grants.clone(),
             violations: self.violations.clone(),
+            restart: self.restart.clone(),
             seccomp: self.seccomp.clone(),
             confinement: self.confinement.clone(),
         }
@@ -128,6 +132,7 @@ impl PluginSettings {
             // A profile is read from a file, where the policy's place is known.
             seccomp: base.seccomp.clone(),
             violations: self.violations.applied_to(&base.violations),
+            restart: self.restart.applied_to(base.restart)?,
             demands: self.confinement.applied_to(&base.demands),
         })
     }

@@ -20,6 +20,12 @@
 //! medium = ["count"]               # throttle, watch, isolate (freeze, look at, kill)
 //! high = ["count", "revoke", "throttle", "watch"]
 //! critical = ["count", "isolate"]
+//! [restart]
+//! when = "on-failure"              # or "never"
+//! first = "1s"                     # the first pause; it doubles from restart to restart
+//! most = "60s"                     # the longest
+//! attempts = 5                     # within the window; one failure more is a crash loop
+//! window = "10m"
 //! [seccomp]
 //! mode = "basic"                   # else the narrowest that the grants need
 //! # profile = "own.json"           # or the operator's own, as OCI runtimes and Docker have it
@@ -34,12 +40,13 @@
 //! [call]
 //! deadline = "30s"
 //! grace = "250ms"
-//! [plugin.greet]                   # limits, grants, violations, seccomp, confinement: for one
+//! [plugin.greet]                   # limits, grants, violations, restart, seccomp, confinement: for one
 //! limits = { threads = 8 }
 //! ```
 
 mod file;
 mod grants;
+mod restart;
 mod seccomp;
 mod violations;
 
@@ -58,6 +65,7 @@ use crate::document::{self, DocumentError};
 use crate::limits::{Limit, LimitSettings, Limits, TiersCrossed};
 use crate::manifest::{AbsolutePath, PluginId};
 use crate::regular::read_text;
+use crate::restart::{RestartRules, When};
 use crate::units::TimeSpan;
 use crate::violations::ViolationRules;
 
@@ -92,6 +100,8 @@ pub struct PolicyRules {
     pub grants: Grantable,
     /// What follows from violations.
     pub violations: ViolationRules,
+    /// Whether and when it is restarted.
+    pub restart: RestartRules,
     /// Which system call filter it gets.
     pub seccomp: Seccomp,
     /// What its worker's confinement report must show.
@@ -148,6 +158,14 @@ pub enum RuleError {
     /// Grants that can't be made, or not together.
     #[error(transparent)]
     Grants(#[from] GrantError),
+    /// The longest pause before a restart is below the first.
+    #[error("restart: most {most} is below first {first}, raise most or lower first")]
+    PausesCrossed {
+        /// The first pause.
+        first: TimeSpan,
+        /// The longest.
+        most: TimeSpan,
+    },
 }
 
 impl Policy {
@@ -201,6 +219,14 @@ impl Policy {
         for rules in std::iter::once(&mut self.rules).chain(self.plugins.values_mut()) {
             rules.demands.required.remove(&control);
             rules.demands.allow_degraded.insert(control);
+        }
+    }
+
+    /// Restarts nothing by itself, whatever the file says of it: for who loads again what has
+    /// failed.
+    pub fn never_restart(&mut self) {
+        for rules in std::iter::once(&mut self.rules).chain(self.plugins.values_mut()) {
+            rules.restart.when = When::Never;
         }
     }
 

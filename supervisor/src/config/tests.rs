@@ -265,6 +265,18 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
             "library_dirs: \"lib\" is no absolute path",
         ),
         (
+            "[restart]\nattempts = 0",
+            "restart.attempts: 0 is out of range, it must be from 1 to 1000",
+        ),
+        (
+            "[restart]\nwhen = \"always\"",
+            "restart.when: unknown variant `always`, expected `never` or `on-failure`",
+        ),
+        (
+            "[plugin.x.restart]\nfirst = \"2s\"\nmost = \"1s\"",
+            "policy.toml: policy, plugin.x.restart: most 1 s is below first 2 s",
+        ),
+        (
             "[plugin.x.limits]\nfds = { hard = 20 }",
             "policy.toml: policy, plugin.x.limits.fds: hard 20 is below declared 32",
         ),
@@ -299,6 +311,29 @@ fn settings_laid_over_one_plugin_leave_the_others_alone() {
     assert!(
         wrong.to_string().contains("a.so: policy, line 1"),
         "{wrong}"
+    );
+}
+
+#[test]
+fn restarts_are_set_for_all_and_for_one() {
+    let all = "[restart]\nfirst = \"2m\"\nattempts = 3";
+    let policy = parse(&format!("{all}\n[plugin.x.restart]\nwhen = \"never\"")).unwrap();
+    let of = |id: &str| policy.rules(&id.parse().unwrap()).restart;
+    let expected = RestartRules {
+        first: TimeSpan::secs(120),
+        most: TimeSpan::secs(120),
+        attempts: 3,
+        ..RestartRules::default()
+    };
+    assert_eq!(of("greet"), expected);
+    let never = RestartRules {
+        when: When::Never,
+        ..expected
+    };
+    assert_eq!(of("x"), never);
+    assert_eq!(
+        Policy::default().rules(&"x".parse().unwrap()).restart,
+        RestartRules::default()
     );
 }
 

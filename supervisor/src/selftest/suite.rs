@@ -149,6 +149,8 @@ impl Suite {
             }
         }
         policy.stretch(self.patience);
+        // What becomes of a deed is looked at before it is tried again.
+        policy.never_restart();
         Ok(policy)
     }
 

@@ -22,7 +22,8 @@ use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
 use crate::manifest::{Nice, PluginId, Realtime};
 use crate::package::{Package, PackageError};
-use crate::plugin::{Plugin, Record};
+use crate::plugin::{Cause, Plugin, Record};
+use crate::restart::Restarts;
 use crate::violations::Tracker;
 use crate::worker::launch::{Request, launch};
 use crate::worker::{LaunchError, Times, Worker};
@@ -123,7 +124,7 @@ impl Supervisor {
             let (package, file) = tokio::task::spawn_blocking(open)
                 .await
                 .map_err(|_| LoadError::Stopped)??;
-            shared.load(Arc::new(package), file).await
+            shared.load(Arc::new(package), file, Cause::Asked).await
         });
         task.await.unwrap_or(Err(LoadError::Stopped))
     }
@@ -142,16 +143,17 @@ impl Supervisor {
         let shared = Arc::clone(&self.shared);
         let task = self
             .io
-            .spawn(async move { shared.load(package, file).await.map(drop) });
+            .spawn(async move { shared.load(package, file, Cause::Asked).await.map(drop) });
         task.await.unwrap_or(Err(LoadError::Stopped))
     }
 }
 
 impl Shared {
-    async fn load(
+    pub(super) async fn load(
         self: &Arc<Self>,
         package: Arc<Package>,
         file: PathBuf,
+        cause: Cause,
     ) -> Result<PluginId, LoadError> {
         let id = package.manifest.id.clone();
         let grants = intersect(&package.manifest, self.policy.rules(&id))?;
@@ -164,7 +166,7 @@ impl Shared {
             source,
         })?;
         let (manifest, digest) = (package.manifest.clone(), package.sealed.digest());
-        let plugin = Plugin::begin(manifest, grants, digest, record);
+        let plugin = Plugin::begin(manifest, grants, digest, record, cause);
         let plugin = Arc::new(plugin.map_err(|source| LoadError::State { plugin: id, source })?);
         self.replace(&package);
         match self.launch(&package, &plugin).await {
@@ -172,6 +174,7 @@ impl Shared {
             Err(error) => {
                 // Nothing is left of it that could be killed.
                 plugin.news(Event::LoadFailed(failure(&error)));
+                self.restart_when_due(&plugin.record);
                 Err(error)
             }
         }
@@ -187,9 +190,12 @@ impl Shared {
         let id = &package.manifest.id;
         let mut plugins = self.plugins();
         let entry = plugins.entry(id.clone()).or_insert_with(|| {
-            let tracker = Tracker::new(self.policy.rules(id).violations);
+            let rules = self.policy.rules(id);
+            let tracker = Tracker::new(rules.violations);
+            let restarts = Restarts::new(rules.restart);
             let (digest, speaker) = (package.sealed.digest(), self.speaker.clone());
-            let record = Record::new(id.clone(), tracker, digest, &grants.limits, speaker);
+            let limits = &grants.limits;
+            let record = Record::new(id.clone(), tracker, digest, limits, restarts, speaker);
             Entry {
                 file: file.to_owned(),
                 record: Arc::new(record),
@@ -348,6 +354,9 @@ impl Shared {
             if current.is_some_and(|current| Arc::ptr_eq(current, &worker)) {
                 entry.worker = None;
             }
+            let record = Arc::clone(&entry.record);
+            drop(plugins);
+            shared.restart_when_due(&record);
         });
     }
 }

@@ -44,6 +44,9 @@ pub struct PluginStatus {
     /// The latest violations, oldest first.
     #[serde(skip)]
     pub violations: Vec<Violation>,
+    /// When policy has it restarted, from now on; only while it has failed.
+    #[serde(rename = "restart_in_ms", serialize_with = "millis")]
+    pub restart_in: Option<Duration>,
     /// Its worker's usage at the last reading.
     pub usage: Option<Reading>,
     /// The worker's pid, for display.
@@ -86,6 +89,9 @@ impl PluginStatus {
             counted,
             by_kind: by_kind.collect(),
             violations: kept.tracker.recent().cloned().collect(),
+            restart_in: kept
+                .due
+                .map(|due| due.at.saturating_duration_since(Instant::now())),
             usage: kept.usage,
             pid: worker.map(crate::worker::Worker::pid),
             launch_time: worker.map(crate::worker::Worker::launch_time),
@@ -95,6 +101,10 @@ impl PluginStatus {
             lines: kept.lines,
         }
     }
+}
+
+fn millis<S: serde::Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_millis() as u64).serialize(to)
 }
 
 /// File names needn't be UTF-8.

@@ -14,13 +14,15 @@ use super::{Arguments, Request, reply};
 use crate::cli::exit::{Code, of_call, of_load};
 use crate::cli::{Failure, Format, interrupted, print};
 
-/// Calls in order; a plugin that lost its worker is loaded again for the next one.
+/// Calls in order; a plugin that lost its worker is loaded again for the next one, at once, and
+/// not by policy: nobody waits for a restart behind the last.
 pub(super) async fn call(
     arguments: &Arguments,
-    policy: Policy,
+    mut policy: Policy,
     state: PathBuf,
     file: &Path,
 ) -> Result<Code, Failure> {
+    policy.never_restart();
     let supervisor = arguments.policy.start(policy, state).await?;
     let work = async {
         let id = match supervisor.load(file).await {

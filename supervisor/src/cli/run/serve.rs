@@ -140,10 +140,14 @@ fn as_table(plugins: &[PluginStatus]) -> String {
 fn row(plugin: &PluginStatus) -> Vec<String> {
     let usage = plugin.usage;
     let figure = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-    let state = match &plugin.state {
-        State::Failed { reason } => format!("failed: {reason}"),
-        State::Unmounted { reason } => format!("unmounted: {reason}"),
-        state => state.to_string(),
+    let state = match (&plugin.state, plugin.restart_in) {
+        (State::Failed { reason }, Some(pause)) => {
+            let seconds = pause.as_millis().div_ceil(1000);
+            format!("failed: {reason}; restart in {seconds} s")
+        }
+        (State::Failed { reason }, None) => format!("failed: {reason}"),
+        (State::Unmounted { reason }, _) => format!("unmounted: {reason}"),
+        (state, _) => state.to_string(),
     };
     vec![
         plugin.id.to_string(),
