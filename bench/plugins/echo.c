@@ -1,10 +1,15 @@
-/* echo: replies with what it was given, so that a call costs nothing but the call. */
+/*
+ * echo: replies with what it was given, so that a call costs nothing but the call.
+ * With -DSIDECAR its manifest lies beside it: copies of one file then have ids of their own.
+ */
 #include "cordon_plugin.h"
 
+#ifndef SIDECAR
 CORDON_MANIFEST("id = \"echo\"\n"
                 "version = \"1.0.0\"\n"
                 "abi = \"1.0\"\n"
                 "methods = [\"echo\"]\n");
+#endif
 
 static cordon_status call(void *instance, const cordon_context *context, cordon_bytes method,
                           cordon_bytes payload, cordon_sink *reply) {

@@ -5,6 +5,7 @@
 
 mod blocking;
 mod call;
+mod fleet;
 mod floors;
 mod launch;
 mod noisy;
@@ -47,6 +48,8 @@ enum Benchmark {
     Call,
     /// Calls of one plugin while another rages.
     Noisy,
+    /// A thousand plugins: what they take, and what watching and calling them takes.
+    Fleet,
 }
 
 impl Benchmark {
@@ -56,6 +59,7 @@ impl Benchmark {
             Benchmark::Launch => launch::run(built, runs(100)),
             Benchmark::Call => call::run(built, runs(20)),
             Benchmark::Noisy => noisy::run(built, runs(20)),
+            Benchmark::Fleet => fleet::run(built, runs(20)),
         }
     }
 }
@@ -71,6 +75,11 @@ impl Built {
     /// The static program that ends at once.
     fn exit(&self) -> PathBuf {
         self.0.join("exit")
+    }
+
+    /// The dynamic program that maps a plugin and waits.
+    fn idle(&self) -> PathBuf {
+        self.0.join("idle")
     }
 }
 

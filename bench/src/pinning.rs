@@ -31,9 +31,20 @@ pub(crate) fn pin_this_thread(core: usize) -> Result<()> {
     pin(Pid::from_raw(0), core)
 }
 
-/// Pins the main thread of another process.
+/// Pins one thread, by its id; the main one has that of its process.
 pub(crate) fn pin_process(pid: u32, core: usize) -> Result<()> {
     pin(Pid::from_raw(i32::try_from(pid)?), core)
+}
+
+/// Pins the thread of this process that has this name.
+pub(crate) fn pin_thread(name: &str, core: usize) -> Result<()> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?;
+        if std::fs::read_to_string(task.path().join("comm"))?.trim() == name {
+            return pin_process(task.file_name().to_string_lossy().parse()?, core);
+        }
+    }
+    Err(format!("there is no thread {name}").into())
 }
 
 fn pin(pid: Pid, core: usize) -> Result<()> {

@@ -28,7 +28,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Times in microseconds against a floor.
+    /// A figure, a time in microseconds, against a floor.
     pub(crate) fn against(floor: f64, id: &'static str, what: impl Into<String>, ours: f64) -> Row {
         Row {
             floor: Some(floor),
@@ -37,7 +37,7 @@ impl Row {
         }
     }
 
-    /// A time in microseconds that is compared with nothing.
+    /// A figure, a time in microseconds, that is compared with nothing.
     pub(crate) fn alone(id: &'static str, what: impl Into<String>, ours: f64) -> Row {
         Row {
             id,
@@ -49,6 +49,12 @@ impl Row {
             met: None,
             unit: "us",
         }
+    }
+
+    /// Of another unit than microseconds; the rows of a section share it.
+    pub(crate) fn unit(mut self, unit: &'static str) -> Row {
+        self.unit = unit;
+        self
     }
 
     /// The highest ratio that will do.

@@ -258,7 +258,7 @@ fn spawn(program: &Program, socket: OwnedFd) -> io::Result<Child> {
     command.spawn()
 }
 
-async fn read_answer(socket: &AsyncFd<OwnedFd>) -> Option<Incoming> {
+async fn read_answer(socket: &AsyncFd<Arc<OwnedFd>>) -> Option<Incoming> {
     let mut buffer = vec![0; codec::MAX_MESSAGE];
     let received = socket
         .async_io(Interest::READABLE, |socket| {
@@ -273,7 +273,7 @@ async fn read_answer(socket: &AsyncFd<OwnedFd>) -> Option<Incoming> {
 }
 
 async fn serve(
-    socket: AsyncFd<OwnedFd>,
+    socket: AsyncFd<Arc<OwnedFd>>,
     shared: Arc<Shared>,
     own: mpsc::WeakUnboundedSender<Outgoing>,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
@@ -282,7 +282,7 @@ async fn serve(
     let writer = async {
         while let Some(Outgoing { bytes, fds }) = queue.recv().await {
             let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-            let write = |socket: &OwnedFd| send(socket.as_fd(), &bytes, &fds);
+            let write = |socket: &Arc<OwnedFd>| send(socket.as_fd(), &bytes, &fds);
             if socket.async_io(Interest::WRITABLE, write).await.is_err() {
                 break;
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -75,7 +76,7 @@ impl Profile {
 /// may take the call, or the receiving ioctl would block.
 #[derive(Debug)]
 pub struct Listener {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
 }
 
 impl Listener {
@@ -86,7 +87,7 @@ impl Listener {
     /// are larger than we know.
     pub fn new(fd: OwnedFd) -> io::Result<Listener> {
         sys::check_sizes()?;
-        let listener = Listener { fd };
+        let listener = Listener { fd: fd.into() };
         // Whether such a call waits doesn't matter: only a listener knows the question.
         match listener.is_valid(0) {
             Ok(_) => Ok(listener),
@@ -105,12 +106,10 @@ impl Listener {
         Listener::new(pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())?)
     }
 
-    /// A second fd for the same listener, to wait for its readiness with.
-    ///
-    /// # Errors
-    /// `EMFILE` and the like.
-    pub fn try_clone_fd(&self) -> io::Result<OwnedFd> {
-        self.fd.try_clone()
+    /// Its fd, to wait for its readiness with.
+    #[must_use]
+    pub fn shared_fd(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.fd)
     }
 
     /// The next call that waits; `None` where its thread died meanwhile. Doesn't block,

@@ -118,7 +118,8 @@ impl Builder {
     }
 
     /// Starts the launcher and the I/O thread. Raises this process's soft limit on open
-    /// files (RLIMIT_NOFILE) to its hard limit, since each worker takes some twenty.
+    /// files (RLIMIT_NOFILE) to its hard limit, since each worker takes some twenty; and the
+    /// hard limit where it is too low for 2,048 workers and the process may raise it.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
@@ -178,7 +179,7 @@ async fn run(
 impl Builder {
     async fn prepare(self) -> Result<Arc<Shared>, StartError> {
         // Before the launcher, which inherits the limit.
-        fds::raise_limit();
+        fds::raise_limit(MAX_WORKERS);
         let state = self.state_dir.as_deref().map(StateDir::open).transpose()?;
         let program = Program::find(self.worker.as_deref())?;
         let dirs = LibraryDirs::system(&self.policy.library_dirs)?;

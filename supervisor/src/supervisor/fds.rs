@@ -22,16 +22,21 @@ pub struct TooFewFds {
     pub limit: u64,
 }
 
-/// Raises the soft limit to the hard one.
-pub(super) fn raise_limit() {
+/// Raises the soft limit to the hard one, and that to what so many workers take where it is
+/// lower and this process may (CAP_SYS_RESOURCE, see setrlimit(2)).
+pub(super) fn raise_limit(workers: usize) {
+    let needed = workers as u64 * PER_LAUNCH;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
+    let raise = |limit| {
+        let (current, maximum) = (limit, limit);
+        setrlimit(Resource::Nofile, Rlimit { current, maximum }).is_ok()
     };
-    // Refused only where the system's own limit (fs.nr_open) was lowered meanwhile: what
-    // there is has to do then.
-    setrlimit(Resource::Nofile, raised).ok();
+    let short = maximum.is_some_and(|maximum| maximum < needed);
+    if !(short && raise(Some(needed))) {
+        // Refused only where the system's own limit (fs.nr_open) was lowered meanwhile: what
+        // there is has to do then.
+        raise(maximum);
+    }
 }
 
 /// Whether one more launch finds the fds that it needs, besides so many under way.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sandbox::attest::{AttestError, Moment, Subject, attest};
+use sandbox::report::Report;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Worker;
@@ -55,19 +56,25 @@ async fn watch(worker: &Arc<Worker>) {
 /// for.
 async fn look(worker: &Arc<Worker>) -> Result<(), AttestError> {
     let worker = Arc::clone(worker);
-    let looked = tokio::task::spawn_blocking(move || {
-        let subject = Subject {
-            worker: worker.pidfd.as_fd(),
-            init: worker.init.as_fd(),
-            groups: worker.probe.as_ref(),
-        };
-        attest(subject, &worker.expected, Moment::Serving).map(drop)
-    });
+    let looked = tokio::task::spawn_blocking(move || worker.attest().map(drop));
     // A look that came to no end has seen nothing.
     looked.await.unwrap_or(Err(AttestError::Gone))
 }
 
 impl Worker {
+    /// Reads its confinement back, now. Reads procfs: not for a thread that serves others.
+    ///
+    /// # Errors
+    /// [`AttestError`]: what differs, or that the worker ended meanwhile.
+    pub fn attest(&self) -> Result<Report, AttestError> {
+        let subject = Subject {
+            worker: self.pidfd.as_fd(),
+            init: self.init.as_fd(),
+            groups: self.probe.as_ref(),
+        };
+        attest(subject, &self.expected, Moment::Serving)
+    }
+
     /// How often it was found to be confined as it must be.
     #[must_use]
     pub fn attestations(&self) -> u64 {

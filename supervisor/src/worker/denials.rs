@@ -23,7 +23,7 @@ const BATCH: usize = 16;
 ///
 /// If this task ends early the listener closes, and the kernel then refuses every
 /// further call of the kind: nothing passes unseen.
-pub(super) async fn answer(worker: Arc<Worker>, listener: Listener, ready: AsyncFd<OwnedFd>) {
+pub(super) async fn answer(worker: Arc<Worker>, listener: Listener, ready: AsyncFd<Arc<OwnedFd>>) {
     let listener = Arc::new(listener);
     let mut attention = Attention::new(Instant::now());
     while let Ok(mut ready) = ready.readable().await {

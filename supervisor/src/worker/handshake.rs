@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use ipc_proto::frame::encode;
 use ipc_proto::message::{FromWorker, ToWorker};
@@ -33,7 +34,7 @@ pub(super) struct Ready {
 
 /// The worker's words until it is ready, with its pidfd; its listener is fetched on the way.
 pub(super) async fn ready(
-    socket: &AsyncFd<OwnedFd>,
+    socket: &AsyncFd<Arc<OwnedFd>>,
     decoder: &mut WorkerDecoder,
 ) -> Result<Ready, LaunchError> {
     let mut greeting = Greeting::default();

@@ -192,14 +192,15 @@ async fn confined(
     timeline: &mut Timeline,
 ) -> Result<(Arc<Worker>, Tasks), LaunchError> {
     let interest = Interest::READABLE | Interest::WRITABLE;
-    let own = setup("socket", channels.socket.try_clone())?;
-    let socket = setup("socket", register(channels.socket, interest))?;
+    let own = Arc::new(channels.socket);
+    let socket = setup("socket", register(Arc::clone(&own), interest))?;
     let mut decoder = WorkerDecoder::new();
     let Ready {
         listener,
         pidfd,
         measured,
     } = ready(&socket, &mut decoder).await?;
+    let pidfd = Arc::new(pidfd);
     timeline.ready = now();
     setup("socket", socket::pass_sender(&own, false))?;
     let groups = std::mem::take(&mut launched.groups);
@@ -238,7 +239,7 @@ async fn confined(
     timeline.attested = now();
     let tasks = Tasks {
         socket,
-        exit: readable("pidfd", pidfd.try_clone())?,
+        exit: readable("pidfd", &pidfd)?,
         output: [
             (Source::Stdout, reader(channels.stdout)?),
             (Source::Stderr, reader(channels.stderr)?),
@@ -288,10 +289,10 @@ fn demand(report: &Report, demands: &Demands) -> Result<(), Box<Unmet>> {
 
 /// The tasks of an attested worker, with all that they need, to be started.
 struct Tasks {
-    socket: AsyncFd<OwnedFd>,
-    exit: AsyncFd<OwnedFd>,
+    socket: AsyncFd<Arc<OwnedFd>>,
+    exit: AsyncFd<Arc<OwnedFd>>,
     output: [(Source, Receiver); 2],
-    denials: Option<(Listener, AsyncFd<OwnedFd>)>,
+    denials: Option<(Listener, AsyncFd<Arc<OwnedFd>>)>,
     reports: Reports,
 }
 
@@ -320,13 +321,13 @@ fn reader(pipe: OwnedFd) -> Result<Receiver, LaunchError> {
     setup("output", Receiver::from_owned_fd(pipe))
 }
 
-fn notifications(listener: Listener) -> Result<(Listener, AsyncFd<OwnedFd>), LaunchError> {
-    let ready = readable("listener", listener.try_clone_fd())?;
+fn notifications(listener: Listener) -> Result<(Listener, AsyncFd<Arc<OwnedFd>>), LaunchError> {
+    let ready = readable("listener", &listener.shared_fd())?;
     Ok((listener, ready))
 }
 
-fn readable(what: &'static str, fd: io::Result<OwnedFd>) -> Result<AsyncFd<OwnedFd>, LaunchError> {
-    setup(what, fd.and_then(|fd| register(fd, Interest::READABLE)))
+fn readable(what: &'static str, fd: &Arc<OwnedFd>) -> Result<AsyncFd<Arc<OwnedFd>>, LaunchError> {
+    setup(what, register(Arc::clone(fd), Interest::READABLE))
 }
 
 /// Which program the filter runs can't be read back: it was checked in the launcher, and

@@ -61,8 +61,8 @@ pub struct Worker {
     pub(crate) plugin: Arc<Plugin>,
     launcher: Launcher,
     launch_id: u64,
-    socket: OwnedFd,
-    pidfd: OwnedFd,
+    socket: Arc<OwnedFd>,
+    pidfd: Arc<OwnedFd>,
     init: OwnedFd,
     pid: u32,
     /// Nothing where it has no cgroup.

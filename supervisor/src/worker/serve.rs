@@ -32,8 +32,8 @@ use crate::violations::Kind;
 
 /// What only the I/O task uses.
 pub(super) struct Io {
-    pub(super) socket: AsyncFd<OwnedFd>,
-    pub(super) exit: AsyncFd<OwnedFd>,
+    pub(super) socket: AsyncFd<Arc<OwnedFd>>,
+    pub(super) exit: AsyncFd<Arc<OwnedFd>>,
     pub(super) reports: Reports,
     pub(super) gone: oneshot::Receiver<Option<Events>>,
     /// The readers of stdout and stderr.
@@ -129,7 +129,7 @@ impl Worker {
     }
 
     /// Writes and reads as far as the socket is ready.
-    fn transfer(&self, ready: &mut AsyncFdReadyGuard<'_, OwnedFd>) -> Result<bool, End> {
+    fn transfer(&self, ready: &mut AsyncFdReadyGuard<'_, Arc<OwnedFd>>) -> Result<bool, End> {
         if ready.ready().is_writable() {
             self.flush();
             if !lock(&self.mux).unsent().is_empty() {
