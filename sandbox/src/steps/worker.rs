@@ -58,6 +58,8 @@ pub fn confine() -> Result<Confined, Failure> {
         landlock: landlock(&lockdown.landlock)?,
         undumpable: dumpable_behavior() == Ok(DumpableBehavior::NotDumpable),
     };
+    // Last before the filter, which may refuse what it takes.
+    crate::sys::memory::trim_heap();
     let mut listener = None;
     if !off(Weakened::Seccomp) {
         let installed = step(Step::Seccomp, || lockdown.filter.install_with_listener());

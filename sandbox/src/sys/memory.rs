@@ -1,10 +1,20 @@
-//! Memory that is to be had, or not: mapped, and given back untouched.
+//! Memory that is to be had, or not: mapped, and given back.
 
 use std::io;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 const PAGE: usize = 4096;
+
+/// Gives free heap back to the kernel, which keeps every page that was ever written otherwise:
+/// see malloc_trim(3). Elsewhere than in glibc there is no such call.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes the allocator's own locks, and touches what is free alone.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
 
 /// Asks for memory that is writable and executable at once.
 ///
