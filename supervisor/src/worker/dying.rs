@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
+use std::sync::Arc;
 
 use rustix::io::read;
 use sandbox::sys::readiness::register;
@@ -12,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 /// The reading end of init's report pipe.
 #[derive(Debug)]
-pub(super) struct Reports(AsyncFd<OwnedFd>);
+pub(super) struct Reports(AsyncFd<Arc<OwnedFd>>);
 
 impl Reports {
     pub(super) fn new(pipe: OwnedFd) -> io::Result<Reports> {
