@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, watch};
 use crate::ending::Ending;
 use crate::grants::Grants;
 use crate::host::{Context, HostAnswer};
+use crate::keeper::Keeper;
 use crate::lifecycle::{self, Action, Failure, IllegalTransition, State, Unmount};
 use crate::limits::{Limit, Limits, Quantity};
 use crate::manifest::{Manifest, PluginId};
@@ -105,6 +106,8 @@ pub(crate) struct Restart {
 pub(crate) struct Speaker {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) output: broadcast::Sender<Output>,
+    /// Nothing where the host wants nothing on disk.
+    pub(crate) keeper: Option<Arc<Keeper>>,
 }
 
 /// What is kept of a plugin by its id.
@@ -207,6 +210,7 @@ impl Default for Speaker {
         Speaker {
             events: broadcast::Sender::new(EVENTS),
             output: broadcast::Sender::new(OUTPUT),
+            keeper: None,
         }
     }
 }
@@ -358,7 +362,14 @@ impl Record {
     pub(crate) fn violate(&self, violation: Violation) -> bool {
         let class = violation.kind.class();
         let shared = Arc::new(violation.clone());
-        let verdict = self.inner().tracker.record(violation, Instant::now());
+        let (verdict, logged) = {
+            let tracker = &mut self.inner().tracker;
+            let verdict = tracker.record(violation, Instant::now());
+            (verdict, tracker.rules().log_violations)
+        };
+        if let Some(keeper) = self.speaker.keeper.as_ref().filter(|_| logged) {
+            keeper.record(&shared);
+        }
         self.tell(Event::Violation(shared));
         self.follow(class, verdict)
     }
@@ -374,7 +385,14 @@ impl Record {
     /// Counts one more like one that was recorded, of which nobody is told; the answer is
     /// that of [`violate`](Record::violate). `None` where none is known.
     pub(crate) fn repeat(&self, kind: &Kind) -> Option<bool> {
-        let verdict = self.inner().tracker.repeat(kind, Instant::now())?;
+        let (verdict, logged) = {
+            let tracker = &mut self.inner().tracker;
+            let verdict = tracker.repeat(kind, Instant::now())?;
+            (verdict, tracker.rules().log_violations)
+        };
+        if let Some(keeper) = self.speaker.keeper.as_ref().filter(|_| logged) {
+            keeper.repeat(&self.id, kind, || self.violation(kind.clone()));
+        }
         Some(self.follow(kind.class(), verdict))
     }
 
@@ -386,9 +404,20 @@ impl Record {
             counted: verdict.counted,
             last: class,
         };
+        if let Some(keeper) = &self.speaker.keeper
+            && !matches!(self.state(), State::Unmounted { .. })
+        {
+            // Before anybody can take the state for one that an operator has undone.
+            keeper.unmount(&self.id, reason);
+        }
         // An untrusted plugin never ran; every other state can be unmounted.
         let action = self.advance(lifecycle::Event::ThresholdReached(reason));
         action.is_ok_and(|action| action == Some(Action::Kill))
+    }
+
+    /// Counts from zero.
+    pub(crate) fn reset_violations(&self) {
+        self.inner().tracker.reset();
     }
 
     /// A violation of this plugin, now.

@@ -20,6 +20,7 @@ use sandbox::report::Report;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 
+pub use crate::keeper::HistoryStatus;
 pub(crate) use builder::cgroup_place;
 pub use builder::{Builder, CGROUP_PARENT, StartError};
 pub use call::{Call, CallError, Verdict};
@@ -32,11 +33,11 @@ use crate::config::Policy;
 use crate::elf::{Library, LibraryDirs};
 use crate::filters::Filters;
 use crate::launcher::Launcher;
-use crate::lifecycle::{self, Action, IllegalTransition};
+use crate::lifecycle::{self, Action, IllegalTransition, State};
 use crate::manifest::PluginId;
 use crate::package::Package;
 use crate::plugin::{Event, Output, Record, Speaker};
-use crate::state::StateDir;
+use crate::state::{StateDir, StateError};
 use crate::uids::Uids;
 use crate::worker::Worker;
 
@@ -96,6 +97,9 @@ pub enum ManageError {
         /// Why not.
         source: IllegalTransition,
     },
+    /// The folder for state can't be changed.
+    #[error(transparent)]
+    Disk(#[from] StateError),
 }
 
 impl Supervisor {
@@ -180,17 +184,49 @@ impl Supervisor {
     }
 
     /// Allows an unmounted plugin to be loaded again, and counts its violations from zero:
-    /// an operator's decision.
+    /// an operator's decision. With a folder for state this removes a file there.
     ///
     /// # Errors
     /// [`ManageError`].
     pub fn enable(&self, plugin: &PluginId) -> Result<(), ManageError> {
+        // While the registry is locked nobody loads it.
         let plugins = self.shared.plugins();
-        let entry = plugins
-            .get(plugin)
-            .ok_or_else(|| ManageError::Unknown(plugin.clone()))?;
-        advance(&entry.record, plugin, lifecycle::Event::Enable)?;
+        let keeper = self.shared.speaker.keeper.as_ref();
+        let kept = keeper.map_or(Ok(false), |keeper| keeper.enable(plugin))?;
+        match plugins.get(plugin).map(|entry| &entry.record) {
+            // Another supervisor unmounted it.
+            Some(record) if kept && !matches!(record.state(), State::Unmounted { .. }) => {}
+            Some(record) => drop(advance(record, plugin, lifecycle::Event::Enable)?),
+            None if kept => {}
+            None => return Err(ManageError::Unknown(plugin.clone())),
+        }
         Ok(())
+    }
+
+    /// Counts a plugin's violations from zero, and lifts what they restrict: an operator's
+    /// decision. An unmounted plugin stays so.
+    ///
+    /// # Errors
+    /// [`ManageError::Unknown`].
+    pub fn reset_violations(&self, plugin: &PluginId) -> Result<(), ManageError> {
+        let plugins = self.shared.plugins();
+        let entry = plugins.get(plugin);
+        let entry = entry.ok_or_else(|| ManageError::Unknown(plugin.clone()))?;
+        entry.record.reset_violations();
+        Ok(())
+    }
+
+    /// How the history on disk fares; nothing where there is none.
+    #[must_use]
+    pub fn history(&self) -> Option<HistoryStatus> {
+        let keeper = self.shared.speaker.keeper.as_ref()?;
+        Some(keeper.status())
+    }
+
+    /// The policy that it was started with.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
     }
 
     /// The folder that it keeps state in, if any.

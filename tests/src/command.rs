@@ -113,6 +113,18 @@ impl Cordon {
         invocation
     }
 
+    /// `cordon violations`, options to follow.
+    #[must_use]
+    pub fn violations(&self) -> Invocation {
+        self.bare("violations")
+    }
+
+    /// `cordon enable PLUGIN`, by its id.
+    #[must_use]
+    pub fn enable(&self, plugin: &str) -> Invocation {
+        self.bare("enable").options(&[plugin])
+    }
+
     /// `cordon doctor`, options to follow.
     #[must_use]
     pub fn doctor(&self) -> Invocation {

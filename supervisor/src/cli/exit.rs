@@ -107,6 +107,7 @@ pub(crate) fn of_load(error: &LoadError) -> Code {
             | LaunchError::Handshake(_) => Code::NoSandbox,
         },
         LoadError::State { .. }
+        | LoadError::Kept(_)
         | LoadError::Filter { .. }
         | LoadError::NoUid(_)
         | LoadError::Fds { .. }

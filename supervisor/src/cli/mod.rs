@@ -2,6 +2,7 @@
 
 mod check;
 mod doctor;
+mod enable;
 mod exit;
 mod inspect;
 mod policy;
@@ -11,6 +12,7 @@ mod report;
 mod run;
 mod selftest;
 mod table;
+mod violations;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -68,6 +70,10 @@ enum Command {
     Profile(profile::Arguments),
     /// Load hostile plugins, and see that each is stopped by the control that it names.
     Selftest(selftest::Arguments),
+    /// Show the history of violations.
+    Violations(violations::Arguments),
+    /// Allow a plugin again that was unmounted for its violations.
+    Enable(enable::Arguments),
     /// Show what this host offers, what is missing, and what mends it.
     Doctor(doctor::Arguments),
 }
@@ -135,6 +141,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Selftest(arguments) => selftest::selftest(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),
+        Command::Violations(arguments) => violations::violations(&arguments, &state),
+        Command::Enable(arguments) => enable::enable(&arguments, &state),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
     };
     match result {

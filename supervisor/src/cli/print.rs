@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use cordon_supervisor::PluginStatus;
+use cordon_supervisor::{PluginStatus, Supervisor};
 use serde::Serialize;
 
 use super::Failure;
@@ -52,8 +52,17 @@ pub(super) fn conceded(plugin: &PluginStatus) {
     }
 }
 
-/// Tells of what a plugin did that it may not, on standard error.
-pub(super) fn violations(plugin: &PluginStatus) {
+/// Tells of what a plugin did that it may not, on standard error, unless policy has its
+/// violations not logged.
+pub(super) fn violations(supervisor: &Supervisor, plugin: &PluginStatus) {
+    if !supervisor
+        .policy()
+        .rules(&plugin.id)
+        .violations
+        .log_violations
+    {
+        return;
+    }
     for violation in &plugin.violations {
         error(&format_args!("violation: {violation}"));
     }

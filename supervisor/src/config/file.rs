@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::grants::GrantSettings;
 use super::restart::RestartSettings;
 use super::seccomp::SeccompSettings;
-use super::violations::ViolationSettings;
+use super::violations::{HistorySettings, ViolationSettings};
 use super::{PolicyRules, RuleError};
 use crate::limits::LimitSettings;
 use crate::manifest::{AbsolutePath, PluginId};
@@ -28,6 +28,7 @@ pub(super) struct Document {
     pub(super) monitor: Monitor,
     pub(super) load: Load,
     pub(super) call: Call,
+    pub(super) history: HistorySettings,
     pub(super) plugin: BTreeMap<PluginId, PluginSettings>,
 }
 

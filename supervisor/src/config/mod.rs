@@ -26,6 +26,9 @@
 //! most = "60s"                     # the longest
 //! attempts = 5                     # within the window; one failure more is a crash loop
 //! window = "10m"
+//! [history]                        # of violations, in the folder for state
+//! size = "16MiB"                   # at which a file is finished
+//! files = 8                        # with the one that is written to; the oldest is removed
 //! [seccomp]
 //! mode = "basic"                   # else the narrowest that the grants need
 //! # profile = "own.json"           # or the operator's own, as OCI runtimes and Docker have it
@@ -62,6 +65,7 @@ pub use grants::{FileRule, FileRuleError, GrantError, Grantable, Network};
 pub use seccomp::{Seccomp, SeccompError, read as read_profile};
 
 use crate::document::{self, DocumentError};
+use crate::history::HistoryRules;
 use crate::limits::{Limit, LimitSettings, Limits, TiersCrossed};
 use crate::manifest::{AbsolutePath, PluginId};
 use crate::regular::read_text;
@@ -87,6 +91,8 @@ pub struct Policy {
     pub call_deadline: TimeSpan,
     /// Time between the cancellation of a late call and the worker's death, from 1 ms to 1 h.
     pub call_grace: TimeSpan,
+    /// How much history of violations is kept.
+    pub history: HistoryRules,
     rules: PolicyRules,
     plugins: BTreeMap<PluginId, PolicyRules>,
 }
@@ -198,6 +204,7 @@ impl Policy {
             load_deadline: document.load.deadline,
             call_deadline: document.call.deadline,
             call_grace: document.call.grace,
+            history: document.history.rules(),
             rules,
             plugins,
         })
@@ -320,6 +327,7 @@ impl Default for Policy {
             load_deadline: load.deadline,
             call_deadline: call.deadline,
             call_grace: call.grace,
+            history: HistoryRules::default(),
             rules: PolicyRules::default(),
             plugins: BTreeMap::new(),
         }

@@ -213,6 +213,14 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
             "line 2, column 13: violations.threshold: ",
         ),
         (
+            "[history]\nsize = \"1kB\"",
+            "history.size: 1 kB is out of range, it must be from 64 KiB to 1 GiB",
+        ),
+        (
+            "[history]\nfiles = 1",
+            "history.files: 1 is out of range, it must be from 2 to 100",
+        ),
+        (
             "[violations]\nwindow = \"1ms\"",
             "violations.window: 1 ms is out of range, it must be from 1 s to ",
         ),

@@ -1,16 +1,19 @@
-//! `[violations]` as written.
+//! `[violations]` and `[history]` as written.
 
+use std::fmt;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, de};
 
 use super::file::{poll_interval, time_between};
-use crate::units::{Percent, TimeSpan};
+use crate::history::HistoryRules;
+use crate::units::{ByteSize, Percent, TimeSpan};
 use crate::violations::{Actions, Responses, ViolationRules};
 
 /// Of one core: no group can be given less (`cpu.max` takes 1 ms in a period of 100 ms at least),
 /// and a whole core is what a worker has.
-const THROTTLES: std::ops::RangeInclusive<Percent> = Percent::new(1)..=Percent::new(100);
+const THROTTLES: RangeInclusive<Percent> = Percent::new(1)..=Percent::new(100);
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +41,15 @@ struct ActionSettings {
     critical: Option<Actions>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HistorySettings {
+    #[serde(deserialize_with = "file_size")]
+    size: Option<ByteSize>,
+    #[serde(deserialize_with = "file_count")]
+    files: Option<u32>,
+}
+
 /// After a time, or never.
 type Forgetting = Option<TimeSpan>;
 
@@ -63,6 +75,38 @@ impl ViolationSettings {
     }
 }
 
+impl HistorySettings {
+    pub(super) fn rules(&self) -> HistoryRules {
+        let default = HistoryRules::default();
+        HistoryRules {
+            size: self.size.unwrap_or(default.size),
+            files: self.files.unwrap_or(default.files),
+        }
+    }
+}
+
+fn file_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    within(size, ByteSize::bytes(64 << 10)..=ByteSize::mib(1024)).map(Some)
+}
+
+fn file_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    within(u32::deserialize(deserializer)?, 2..=100).map(Some)
+}
+
+fn within<T: PartialOrd + fmt::Display, E: de::Error>(
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<T, E> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = range.into_inner();
+    Err(E::custom(format!(
+        "{value} is out of range, it must be from {least} to {most}"
+    )))
+}
+
 fn forgetting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Forgetting>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text == "never" {
@@ -74,15 +118,7 @@ fn forgetting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Forge
 }
 
 fn throttle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Percent>, D::Error> {
-    let share = Percent::deserialize(deserializer)?;
-    if THROTTLES.contains(&share) {
-        return Ok(Some(share));
-    }
-    Err(de::Error::custom(format!(
-        "{share} is out of range, it must be from {} to {}",
-        THROTTLES.start(),
-        THROTTLES.end()
-    )))
+    within(Percent::deserialize(deserializer)?, THROTTLES).map(Some)
 }
 
 fn watch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeSpan>, D::Error> {

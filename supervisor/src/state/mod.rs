@@ -1,6 +1,14 @@
 //! What outlives a supervisor, below one folder that is its user's alone.
 //!
-//! Everything in it is found from the folder's fd, by one name, and never through a link.
+//! Everything in it is found from the folder's fd, by one name, and never through a link:
+//!
+//! - `violations.jsonl`, `violations.jsonl.1` and so on: the [history](crate::history) of
+//!   violations, the latest first;
+//! - `unmounted/ID.json`: a plugin that only an operator allows again, see [`Unmounted`].
+
+mod unmounted;
+
+pub use unmounted::{Unmounted, UnmountedError};
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -62,6 +70,17 @@ impl StateDir {
         })
     }
 
+    /// Opens the folder if it is there.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn find(path: &Path) -> Result<Option<StateDir>, StateError> {
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => Self::open(path).map(Some),
+        }
+    }
+
     /// Where it is, for people.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -115,6 +134,31 @@ impl StateDir {
             .map_err(|error| self.error("write", name, error))
     }
 
+    /// Removes the file `name`, for good; `false` where there is none.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn remove(&self, name: &str) -> Result<bool, StateError> {
+        match unlinkat(&self.folder, name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(self.error("remove", name, error.into())),
+        }
+        let synced = self.sync();
+        synced.map_err(|error| self.error("remove", name, error))?;
+        Ok(true)
+    }
+
+    /// Gives a file another name, over what has it.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(renameat(&self.folder, from, &self.folder, to)?)
+    }
+
+    /// Makes names last through a loss of power.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Ok(fsync(&self.folder)?)
+    }
+
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let _alone = self.lock()?;
         // What a writer that was killed left is overwritten.
@@ -123,8 +167,8 @@ impl StateDir {
         let mut file = File::from(self.at(&new, flags)?);
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         let renamed = written
-            .and_then(|()| Ok(renameat(&self.folder, &new, &self.folder, name)?))
-            .and_then(|()| Ok(fsync(&self.folder)?));
+            .and_then(|()| self.rename(&new, name))
+            .and_then(|()| self.sync());
         if renamed.is_err() {
             // The error that counts is the first one.
             unlinkat(&self.folder, &new, AtFlags::empty()).ok();
@@ -133,7 +177,7 @@ impl StateDir {
     }
 
     /// Keeps every other writer out, of this process too, until it is dropped.
-    fn lock(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn lock(&self) -> io::Result<OwnedFd> {
         // A lock is the open file's (flock(2)): each needs one of its own.
         let folder = self.at(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
         let end = Instant::now() + LOCK_WAIT;
@@ -151,7 +195,7 @@ impl StateDir {
     }
 
     /// Opens the file or folder `name` in it; what is made is the owner's alone.
-    fn at(&self, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub(crate) fn at(&self, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let mode = match flags.contains(OFlags::CREATE) {
             true => FILE,
             false => Mode::empty(),
@@ -166,7 +210,7 @@ impl StateDir {
         )
     }
 
-    fn error(&self, action: &'static str, name: &str, source: io::Error) -> StateError {
+    pub(crate) fn error(&self, action: &'static str, name: &str, source: io::Error) -> StateError {
         StateError {
             action,
             path: self.path.join(name),

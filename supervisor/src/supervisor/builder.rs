@@ -17,6 +17,7 @@ use crate::config::{Grantable, Network, Policy};
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
 use crate::files::allowed;
 use crate::filters::Filters;
+use crate::keeper::Keeper;
 use crate::launcher::{Launcher, LauncherError};
 use crate::manifest::{Nice, Realtime};
 use crate::paths::{PathError, runtime_folder};
@@ -163,12 +164,15 @@ async fn run(
         Ok(shared) => {
             let audit = tokio::spawn(super::monitor::poll(Arc::downgrade(&shared)));
             let launcher = shared.launcher.clone();
+            let keeper = shared.speaker.keeper.clone();
             if ready.send(Ok(shared)).is_ok() {
                 // An error is what it waits for: the sender is gone.
                 while stopped.changed().await.is_ok() {}
             }
             audit.abort();
             launcher.stop().await;
+            // The last that is heard of workers is what their end brings.
+            keeper.iter().for_each(|keeper| keeper.close());
         }
         Err(error) => {
             ready.send(Err(error)).ok();
@@ -181,6 +185,10 @@ impl Builder {
         // Before the launcher, which inherits the limit.
         fds::raise_limit(MAX_WORKERS);
         let state = self.state_dir.as_deref().map(StateDir::open).transpose()?;
+        let mut speaker = Speaker::default();
+        if let Some(state) = &state {
+            speaker.keeper = Some(Keeper::start(state.path(), self.policy.history)?.into());
+        }
         let program = Program::find(self.worker.as_deref())?;
         let dirs = LibraryDirs::system(&self.policy.library_dirs)?;
         let dynamic = Dynamic::of_program(&program.path, program.bytes.as_slice())?;
@@ -216,7 +224,7 @@ impl Builder {
             plugins: Mutex::default(),
             images: Mutex::default(),
             launches: AtomicU64::new(0),
-            speaker: Speaker::default(),
+            speaker,
         }))
     }
 }

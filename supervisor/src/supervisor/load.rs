@@ -24,6 +24,7 @@ use crate::manifest::{Nice, PluginId, Realtime};
 use crate::package::{Package, PackageError};
 use crate::plugin::{Cause, Plugin, Record};
 use crate::restart::Restarts;
+use crate::state::UnmountedError;
 use crate::violations::Tracker;
 use crate::worker::launch::{Request, launch};
 use crate::worker::{LaunchError, Times, Worker};
@@ -49,13 +50,18 @@ pub enum LoadError {
         source: FilterError,
     },
     /// It was unmounted for its violations.
-    #[error("plugin {plugin} is unmounted: {reason}; an operator must enable it first")]
+    #[error(
+        "plugin {plugin} is unmounted: {reason}; an operator must enable it first (cordon enable {plugin})"
+    )]
     Unmounted {
         /// Which plugin.
         plugin: PluginId,
         /// Why.
         reason: crate::lifecycle::Unmount,
     },
+    /// Whether it is unmounted can't be known.
+    #[error(transparent)]
+    Kept(#[from] UnmountedError),
     /// It is in no state to be loaded.
     #[error("plugin {plugin}: {source}")]
     State {
@@ -158,9 +164,7 @@ impl Shared {
         let id = package.manifest.id.clone();
         let grants = intersect(&package.manifest, self.policy.rules(&id))?;
         let record = self.enter(&package, &file, &grants)?;
-        if let State::Unmounted { reason } = record.state() {
-            return Err(LoadError::Unmounted { plugin: id, reason });
-        }
+        self.allowed(&id, &record).await?;
         fds::enough(self.loading()).map_err(|source| LoadError::Fds {
             plugin: id.clone(),
             source,
@@ -177,6 +181,38 @@ impl Shared {
                 self.restart_when_due(&plugin.record);
                 Err(error)
             }
+        }
+    }
+
+    /// Whether the plugin isn't unmounted. Where there is a folder for state its word holds,
+    /// since an operator may have enabled the plugin there, and another supervisor unmounted it.
+    async fn allowed(&self, id: &PluginId, record: &Record) -> Result<(), LoadError> {
+        let kept = match self.speaker.keeper.clone() {
+            None => None,
+            Some(keeper) => {
+                let plugin = id.clone();
+                let read = tokio::task::spawn_blocking(move || keeper.unmounted(&plugin));
+                let kept = read.await.map_err(|_| LoadError::Stopped)??;
+                match (kept, record.state()) {
+                    (None, State::Unmounted { .. }) => drop(record.advance(Event::Enable)),
+                    (Some(reason), State::Available | State::Failed { .. }) => {
+                        drop(record.advance(Event::ThresholdReached(reason)));
+                    }
+                    _ => {}
+                }
+                kept
+            }
+        };
+        let known = match record.state() {
+            State::Unmounted { reason } => Some(reason),
+            _ => None,
+        };
+        match kept.or(known) {
+            None => Ok(()),
+            Some(reason) => Err(LoadError::Unmounted {
+                plugin: id.clone(),
+                reason,
+            }),
         }
     }
 

@@ -5,6 +5,7 @@
 //! what is printed parses back to the same value.
 
 mod scale;
+mod timestamp;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
+
+pub use timestamp::{Timestamp, TimestampError};
 
 use scale::{SIZES, TIMES, split_digits};
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Severity;
 use crate::document::printable;
@@ -148,9 +148,21 @@ impl fmt::Display for Kind {
     }
 }
 
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Class {
+    /// All but the limits.
+    const OTHERS: [Self; 6] = [
+        Self::Syscall,
+        Self::Connect,
+        Self::Deadline,
+        Self::OomKill,
+        Self::Protocol,
+        Self::Confinement,
+    ];
+
+    /// Its name; of a limit, the limit's.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Limit(name) => name.as_str(),
             Self::Syscall => "denied-syscall",
             Self::Connect => "denied-connect",
@@ -158,13 +170,29 @@ impl fmt::Display for Class {
             Self::OomKill => "oom-kill",
             Self::Protocol => "protocol",
             Self::Confinement => "confinement",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
 impl Serialize for Class {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Class {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let limits = LimitName::ALL.iter().map(|name| Self::Limit(*name));
+        let mut known = limits.chain(Self::OTHERS);
+        let class = known.find(|class| class.as_str() == text);
+        class.ok_or_else(|| de::Error::custom(format!("{text:?} is no kind of violation")))
     }
 }
 
@@ -175,6 +203,16 @@ mod tests {
 
     fn limit(resource: LimitName, tier: Tier) -> Kind {
         Kind::Limit { resource, tier }
+    }
+
+    #[test]
+    fn a_class_is_known_by_its_name() {
+        let limits = LimitName::ALL.iter().map(|name| Class::Limit(*name));
+        for class in limits.chain(Class::OTHERS) {
+            let json = serde_json::to_string(&class).unwrap();
+            assert_eq!(serde_json::from_str::<Class>(&json).unwrap(), class);
+        }
+        serde_json::from_str::<Class>("\"sloth\"").unwrap_err();
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tracker;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use denial::{Answer, Denial, Frame};
 pub use kind::{Class, Kind, Tier};
@@ -63,7 +63,7 @@ pub struct Violation {
 
 /// How grave a violation is, the least first. What follows from each is policy's to say, see
 /// [`Responses`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Noise.

@@ -53,7 +53,7 @@ pub(super) async fn call(
             return Ok(code);
         };
         if arguments.format == Format::Table {
-            print::violations(&status);
+            print::violations(&supervisor, &status);
         } else {
             status.state = state.unwrap_or(status.state);
             status.conceded = loaded.map_or_else(Vec::new, |loaded| loaded.conceded);
@@ -75,7 +75,7 @@ fn not_loaded(supervisor: &Supervisor, format: Format, error: LoadError) -> Fail
         match format {
             // Why it didn't come up says more than why that can't be printed.
             Format::Json => drop(print::json(&summary(status, Vec::new()))),
-            Format::Table => print::violations(status),
+            Format::Table => print::violations(supervisor, status),
         }
     }
     error.into()

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use cordon_supervisor::config::Policy;
 use cordon_supervisor::lifecycle::State;
+use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::plugin::{Event, Output};
 use cordon_supervisor::{PluginStatus, Supervisor};
 use tokio::sync::broadcast::error::RecvError;
@@ -166,6 +167,8 @@ fn row(plugin: &PluginStatus) -> Vec<String> {
 /// What happens, on standard error: the table shows only what is.
 async fn log(supervisor: Arc<Supervisor>) {
     let (mut events, mut output) = (supervisor.subscribe(), supervisor.subscribe_output());
+    let policy = supervisor.policy().clone();
+    let logged = |plugin: &PluginId| policy.rules(plugin).violations.log_violations;
     drop(supervisor);
     let mut missed = Missed::default();
     loop {
@@ -173,7 +176,9 @@ async fn log(supervisor: Arc<Supervisor>) {
             biased;
             event = events.recv() => match event {
                 Ok(Event::Violation(violation)) => {
-                    tracing::warn!("{violation}");
+                    if logged(&violation.plugin) {
+                        tracing::warn!("{violation}");
+                    }
                     continue;
                 }
                 Ok(Event::State { plugin, state }) => {
