@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use sandbox::attest::inherited_filters;
 use sandbox::ceiling::Ceiling;
-use sandbox::cgroup::Events;
+use sandbox::cgroup::{CommonGroups, Events};
 use sandbox::codec;
 use sandbox::launch::{Answer, Failure, Group, OPEN_FILES_HINT, Request, Stage};
 use sandbox::plan::{ImageKey, Plan};
@@ -87,6 +87,7 @@ struct Outgoing {
 
 #[derive(Debug, Default)]
 struct Shared {
+    groups: CommonGroups,
     waiting: Mutex<Waiting>,
     stop: Notify,
     ended: watch::Sender<bool>,
@@ -153,6 +154,11 @@ impl Launcher {
     /// Why workers get no cgroup, if they get none.
     pub(crate) fn without_cgroup(&self) -> Option<&str> {
         self.without_cgroup.as_deref()
+    }
+
+    /// What its workers' groups are in.
+    pub(crate) fn common_groups(&self) -> &CommonGroups {
+        &self.shared.groups
     }
 
     /// How many seccomp filters every worker has from it, besides the one of its own.

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
 use rustix::io::Errno;
 
 use super::AttestError;
@@ -61,6 +61,13 @@ impl Folder {
         let target = readlinkat(&self.0, path, Vec::new());
         let target = target.map_err(|error| failed(what, error.into()))?;
         Ok(target.to_string_lossy().into_owned())
+    }
+
+    /// The inode that a magic link stands for.
+    pub(super) fn inode(&self, what: &'static str, path: &str) -> Result<u64, AttestError> {
+        let stat = statx(&self.0, path, AtFlags::empty(), StatxFlags::INO);
+        stat.map(|stat| stat.stx_ino)
+            .map_err(|e| failed(what, e.into()))
     }
 
     /// Opens what a magic link stands for.

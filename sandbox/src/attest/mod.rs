@@ -22,7 +22,7 @@ pub use fds::Openable;
 pub use measured::{MAX_MEASURED, Measured};
 
 use folder::{Folder, alive};
-use namespaces::Namespaces;
+use namespaces::{Inodes, Namespaces};
 
 use crate::cgroup::{Applied, LimitError, MemberError, Probe};
 use crate::mounts::{Mounted, Planned, listed, mount_ids};
@@ -71,13 +71,14 @@ pub struct Channels {
     pub stderr: u64,
 }
 
-/// When a worker is attested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
-    /// It is locked down and waits; no plugin byte is in it.
-    Ready,
-    /// Plugin code runs: threads come and go, and so do fds of its own.
-    Serving,
+/// Namespaces and groups that a worker was attested in. Init is in them too, so that as long as
+/// it lives no others can have their inodes and paths.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    namespaces: Namespaces,
+    inodes: Inodes,
+    /// As a thread's `cgroup` lists them.
+    groups: String,
 }
 
 /// What was found to differ, or why nothing could be found.
@@ -131,24 +132,55 @@ impl AttestError {
 /// How often a worker is looked at again whose thread ended under our eyes.
 const ATTEMPTS: usize = 3;
 
-/// Attests a worker.
+/// Attests a worker that is locked down and waits, and tells what it must be in from then on.
+///
+/// # Errors
+/// As [`attest_again`].
+pub fn attest_ready(
+    subject: Subject<'_>,
+    expected: &Expected,
+) -> Result<(Report, Baseline), AttestError> {
+    repeated(subject.worker, || {
+        let (init_pid, init) = Folder::of(subject.init)?;
+        let namespaces = Namespaces::of(init_pid, &init)?;
+        let (report, thread) = attempt(subject, expected, &namespaces, None)?;
+        let baseline = Baseline {
+            namespaces,
+            inodes: Inodes::of(&thread)?,
+            groups: thread.text("cgroup")?,
+        };
+        Ok((report, baseline))
+    })
+}
+
+/// Attests a worker in which plugin code runs: threads come and go, and so do fds of its own.
 ///
 /// # Errors
 /// [`AttestError::Mismatch`] names the first control that isn't as it must be.
 /// [`AttestError::Gone`] too where the process is there, and no thread of it stayed for long
 /// enough.
-pub fn attest(
+pub fn attest_again(
     subject: Subject<'_>,
     expected: &Expected,
-    moment: Moment,
+    baseline: &Baseline,
 ) -> Result<Report, AttestError> {
+    repeated(subject.worker, || {
+        let found = attempt(subject, expected, &baseline.namespaces, Some(baseline));
+        found.map(|(report, _)| report)
+    })
+}
+
+fn repeated<T>(
+    worker: BorrowedFd<'_>,
+    mut attempt: impl FnMut() -> Result<T, AttestError>,
+) -> Result<T, AttestError> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let result = attempt(subject, expected, moment);
+        let result = attempt();
         if result.is_err() {
             // Little of a process that ends is as it must be.
-            alive(subject.worker)?;
+            alive(worker)?;
         }
         match result {
             Err(AttestError::Gone) if attempts < ATTEMPTS => {}
@@ -157,44 +189,47 @@ pub fn attest(
     }
 }
 
+/// Once; without a baseline no plugin byte is there yet. The folder is that of a living thread.
 fn attempt(
     subject: Subject<'_>,
     expected: &Expected,
-    moment: Moment,
-) -> Result<Report, AttestError> {
+    namespaces: &Namespaces,
+    before: Option<&Baseline>,
+) -> Result<(Report, Folder), AttestError> {
     let (pid, worker) = Folder::of(subject.worker)?;
-    let (init_pid, init) = Folder::of(subject.init)?;
     let mut report = Report::default();
-    let namespaces = Namespaces::of(init_pid, &init)?;
-    let thread = threads::attest(&worker, &namespaces, expected, &mut report)?;
+    let inodes = before.map(|before| &before.inodes);
+    let thread = threads::attest(&worker, (namespaces, inodes), expected, &mut report)?;
     Namespaces::nesting(&expected.plan, &mut report);
-    let shared = shared(&thread, expected, moment, &mut report);
+    let shared = shared(&thread, expected, before.is_some(), &mut report);
     threads::unless_ending(&thread, shared)?;
     rlimits(&worker, expected, &mut report)?;
-    bounds::attest(pid, subject.groups, expected, &mut report)?;
+    let unmoved = match before {
+        Some(before) => thread.text("cgroup")? == before.groups,
+        None => false,
+    };
+    bounds::attest(pid, subject.groups, unmoved, expected, &mut report)?;
     undumpable(subject.worker, &expected.measured, &mut report)?;
     measured::attest(&expected.measured, &expected.plan.lockdown, &mut report)?;
     alive(subject.worker)?;
     alive(subject.init)?;
-    Ok(report)
+    Ok((report, thread))
 }
 
 /// What its threads share, read through one of them.
 fn shared(
     thread: &Folder,
     expected: &Expected,
-    moment: Moment,
+    serving: bool,
     report: &mut Report,
 ) -> Result<(), AttestError> {
     let mounts = root(thread, expected, report)?;
-    match moment {
-        Moment::Ready => fds::handed_over(thread, &expected.channels, report),
-        Moment::Serving => {
-            fds::serving(thread, expected, &mounts, report)?;
-            // What is given up already would seem to be in order.
-            threads::still_lives(thread)
-        }
+    if !serving {
+        return fds::handed_over(thread, &expected.channels, report);
     }
+    fds::serving(thread, expected, &mounts, report)?;
+    // What is given up already would seem to be in order.
+    threads::still_lives(thread)
 }
 
 /// How many seccomp filters the process has that the worker descends from: those of a

@@ -31,6 +31,7 @@ const NAMESPACES: [(&str, Option<Weakened>); 6] = [
 const USER: &str = "user";
 
 /// Whose namespaces a worker's are held against.
+#[derive(Debug, Clone)]
 pub(super) struct Namespaces {
     /// The supervisor's, in the order of [`NAMESPACES`].
     ours: Vec<String>,
@@ -55,6 +56,32 @@ impl Namespaces {
     /// Init's pid, as our `/proc` counts it.
     pub(super) fn init(&self) -> u32 {
         self.init
+    }
+
+    /// Fails unless a thread is a child of init's in the namespaces that were attested when it was
+    /// loaded. Their inodes tell: nobody else gets those while init lives, which is in all of them
+    /// but the worker's user namespace, and for another one of that kind there is no slot.
+    pub(super) fn attest_again(
+        &self,
+        thread: &Folder,
+        status: &str,
+        plan: &Plan,
+        before: &Inodes,
+    ) -> Result<(), AttestError> {
+        self.below_init(status)?;
+        let inodes = Inodes::of(thread)?;
+        if inodes == *before {
+            return Ok(());
+        }
+        // What can be said of it is said first.
+        self.attest(thread, status, plan)?;
+        let wanted = "those that it was loaded in";
+        Err(mismatch(
+            Control::Namespaces,
+            "inodes of the namespaces",
+            format!("{inodes:?}"),
+            format!("{wanted}, {before:?}"),
+        ))
     }
 
     /// All must differ from ours, but for a network that is the host's by grant. All others
@@ -159,6 +186,21 @@ impl Namespaces {
             let value = "below the user namespace that owns the others, a further one refused";
             report.enforced(Control::Nesting, value);
         }
+    }
+}
+
+/// A thread's namespaces by their inodes, its user namespace last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inodes([u64; NAMESPACES.len() + 1]);
+
+impl Inodes {
+    pub(super) fn of(thread: &Folder) -> Result<Inodes, AttestError> {
+        let mut inodes = [0; NAMESPACES.len() + 1];
+        let kinds = NAMESPACES.iter().map(|(name, _)| *name).chain([USER]);
+        for (inode, name) in inodes.iter_mut().zip(kinds) {
+            *inode = thread.inode("ns", &format!("ns/{name}"))?;
+        }
+        Ok(Inodes(inodes))
     }
 }
 

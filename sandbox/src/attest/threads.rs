@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::folder::Folder;
-use super::namespaces::{self, Namespaces};
+use super::namespaces::{self, Inodes, Namespaces};
 use super::speculation::Speculation;
 use super::{AttestError, Expected, cores, field, mismatch};
 use crate::capabilities;
@@ -16,7 +16,7 @@ use crate::weaken::{Weakened, off};
 /// little once its main thread has ended, while the others run on.
 pub(super) fn attest(
     worker: &Folder,
-    namespaces: &Namespaces,
+    namespaces: (&Namespaces, Option<&Inodes>),
     expected: &Expected,
     report: &mut Report,
 ) -> Result<Folder, AttestError> {
@@ -54,14 +54,17 @@ pub(super) fn attest(
 fn one(
     tid: u32,
     thread: &Folder,
-    namespaces: &Namespaces,
+    (namespaces, before): (&Namespaces, Option<&Inodes>),
     expected: &Expected,
     report: &mut Report,
 ) -> Result<Speculation, AttestError> {
     let status = thread.text("status")?;
     as_expected(&status, expected)?;
     let speculation = Speculation::read(&status)?;
-    namespaces.attest(thread, &status, &expected.plan)?;
+    match before {
+        Some(before) => namespaces.attest_again(thread, &status, &expected.plan, before)?,
+        None => namespaces.attest(thread, &status, &expected.plan)?,
+    }
     traced(&status, namespaces.init(), report)?;
     cores::attest(tid, expected.measured.cores, report)?;
     Ok(speculation)

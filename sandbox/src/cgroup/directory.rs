@@ -105,6 +105,15 @@ impl Directory {
         self.descend("..")
     }
 
+    /// Whether both are the same group.
+    pub(super) fn is(&self, other: &Self) -> Result<bool, FileError> {
+        let inode = |of: &Self| {
+            let stat = rustix::fs::fstat(&of.fd).map_err(|errno| of.error("look at", "", errno))?;
+            Ok((stat.st_dev, stat.st_ino))
+        };
+        Ok(inode(self)? == inode(other)?)
+    }
+
     /// Reads a control file whole.
     pub(super) fn read(&self, name: &str) -> Result<String, FileError> {
         crate::pseudofile::read(self.file(name)?).map_err(|error| {

@@ -2,7 +2,9 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::directory::{Directory, FileError};
@@ -60,6 +62,67 @@ impl Parts {
             .max(self.cpu)
             .max(self.accounting)
             .max(self.tracking)
+    }
+}
+
+/// The groups that a supervisor's workers' groups are in, each opened once: a thousand workers
+/// leave no fds for directories of their own.
+#[derive(Debug, Default)]
+pub struct CommonGroups(Mutex<Vec<Arc<Directory>>>);
+
+impl CommonGroups {
+    /// The group that this one is in.
+    fn of(&self, group: &Directory) -> Result<Arc<Directory>, FileError> {
+        let found = group.parent()?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in known.iter() {
+            if one.is(&found)? {
+                return Ok(Arc::clone(one));
+            }
+        }
+        let found = Arc::new(found);
+        known.push(Arc::clone(&found));
+        Ok(found)
+    }
+}
+
+/// Where one worker's groups are, by name in groups that are open. The name is theirs as long
+/// as a process is in them: only an empty group can be removed.
+#[derive(Debug)]
+pub(super) struct Located {
+    parts: Parts,
+    groups: Vec<(Arc<Directory>, PathBuf)>,
+}
+
+impl Located {
+    /// # Errors
+    /// What can't be opened; `ESTALE` for a group that isn't where it was described.
+    pub(super) fn of(groups: &Groups, common: &CommonGroups) -> Result<Self, FileError> {
+        let locate = |group: &Directory| {
+            let parent = common.of(group)?;
+            let name = PathBuf::from(group.path().file_name().unwrap_or_default());
+            match parent.descend(&name)?.is(group)? {
+                true => Ok((parent, name)),
+                false => Err(group.error("find", "", Errno::STALE)),
+            }
+        };
+        let located = groups.directories.iter().map(locate);
+        Ok(Self {
+            parts: groups.parts,
+            groups: located.collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.parts.kind
+    }
+
+    /// Opens them.
+    pub(super) fn open(&self) -> Result<Groups, FileError> {
+        let groups = self.groups.iter();
+        let directories = groups.map(|(parent, name)| parent.descend(name));
+        let directories = directories.collect::<Result<_, _>>()?;
+        Ok(Groups::new(self.parts, directories))
     }
 }
 

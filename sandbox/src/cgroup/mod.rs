@@ -30,7 +30,7 @@ mod v2;
 pub use counters::{Events, GroupState, ReadError, Stalled, Usage};
 pub use delegation::{Place, Stranger};
 pub use directory::FileError;
-pub use groups::Directories;
+pub use groups::{CommonGroups, Directories};
 pub use layout::{Controller, Kind, Layout, LayoutError, Mount};
 pub use leaf::{KillError, Leaf, LeafError, RemoveError};
 pub use limits::{Applied, CpuMax, LimitError, Limits};

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::counters::{Counter, Counters, Events, GroupState, ReadError, Stalled, Usage};
 use super::directory::FileError;
-use super::groups::{Directories, Groups};
+use super::groups::{CommonGroups, Directories, Groups, Located};
 use super::layout::Kind;
 use super::limits::{Applied, LimitError};
 use super::membership::{MemberError, listed};
@@ -15,11 +15,11 @@ use super::pressure;
 
 /// Reads and watches one worker's groups, from directories that the launcher sent.
 ///
-/// Files stay open and reads allocate nothing. It needs no privilege: the counters are
+/// Counters stay open and reading them allocates nothing. It needs no privilege: the counters are
 /// readable, and v1's `cgroup.event_control` writable, for everyone.
 #[derive(Debug)]
 pub struct Probe {
-    groups: Groups,
+    groups: Located,
     counters: Counters,
     /// v1 announces what it does of memory only through an eventfd.
     memory: Option<OwnedFd>,
@@ -55,7 +55,11 @@ impl Probe {
     ///
     /// # Errors
     /// What can't be opened, or isn't a cgroup.
-    pub fn open(described: &Directories, fds: Vec<OwnedFd>) -> Result<Self, ProbeError> {
+    pub fn open(
+        described: &Directories,
+        fds: Vec<OwnedFd>,
+        common: &CommonGroups,
+    ) -> Result<Self, ProbeError> {
         let mismatch = ProbeError::Mismatch {
             expected: described.count(),
             received: fds.len(),
@@ -74,7 +78,7 @@ impl Probe {
         let watch = watch(&counters, memory.as_ref())
             .map_err(|errno| ProbeError::Watch("an epoll instance", errno))?;
         let probe = Self {
-            groups,
+            groups: Located::of(&groups, common)?,
             counters,
             memory,
             watch,
@@ -94,7 +98,12 @@ impl Probe {
         match &self.memory {
             Some(eventfd) => {
                 let threshold = format!(" {bytes}");
-                announce(&self.groups, eventfd, &self.counters.memory, &threshold)
+                announce(
+                    &self.groups.open()?,
+                    eventfd,
+                    &self.counters.memory,
+                    &threshold,
+                )
             }
             None => Ok(()),
         }
@@ -155,7 +164,9 @@ impl Probe {
     pub fn common_pressure(&self, stalled: Stalled) -> Result<Option<[OwnedFd; 2]>, FileError> {
         match self.groups.kind() {
             Kind::V1 => Ok(None),
-            Kind::V2 | Kind::Hybrid => pressure::watch(&self.groups.tracking().parent()?, stalled),
+            Kind::V2 | Kind::Hybrid => {
+                pressure::watch(&self.groups.open()?.tracking().parent()?, stalled)
+            }
         }
     }
 
@@ -165,8 +176,11 @@ impl Probe {
     /// # Errors
     /// The group that it isn't in.
     pub fn verify_member(&self, pid: u32) -> Result<(), MemberError> {
-        let mut groups = self.groups.directories().iter();
-        groups.try_for_each(|group| listed(group, pid))
+        let groups = self.groups.open()?;
+        groups
+            .directories()
+            .iter()
+            .try_for_each(|group| listed(group, pid))
     }
 
     /// The limits as the kernel has them now, to be compared with
@@ -175,7 +189,7 @@ impl Probe {
     /// # Errors
     /// Which limit can't be read.
     pub fn read_limits(&self) -> Result<Applied, LimitError> {
-        self.groups.read_limits()
+        self.groups.open()?.read_limits()
     }
 
     /// Becomes readable (`POLLIN`) with the next event: a limit that was hit, a group that

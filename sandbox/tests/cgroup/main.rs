@@ -17,7 +17,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sandbox::cgroup::{CpuMax, Layout, Leaf, Limits, Parent, Place, Probe};
+use sandbox::cgroup::{CommonGroups, CpuMax, Layout, Leaf, Limits, Parent, Place, Probe};
 use worker::Worker;
 
 const MIB: u64 = 1 << 20;
@@ -89,7 +89,12 @@ fn probe(leaf: &Leaf) -> Probe {
         .directories()
         .into_iter()
         .map(|fd| fd.try_clone_to_owned().unwrap());
-    Probe::open(&leaf.describe(), fds.collect::<Vec<OwnedFd>>()).unwrap()
+    Probe::open(
+        &leaf.describe(),
+        fds.collect::<Vec<OwnedFd>>(),
+        &CommonGroups::default(),
+    )
+    .unwrap()
 }
 
 fn fired(probe: &Probe, within: Duration) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sandbox::attest::{AttestError, Moment, Subject, attest};
+use sandbox::attest::{AttestError, Subject, attest_again};
 use sandbox::report::Report;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -72,7 +72,7 @@ impl Worker {
             init: self.init.as_fd(),
             groups: self.probe.as_ref(),
         };
-        attest(subject, &self.expected, Moment::Serving)
+        attest_again(subject, &self.expected, &self.baseline)
     }
 
     /// How often it was found to be confined as it must be.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use sandbox::attest::{self, AttestError, Expected, Moment, Openable, Subject};
+use sandbox::attest::{self, AttestError, Expected, Openable, Subject, attest_ready};
 use sandbox::cgroup::{Events, Probe};
 use sandbox::launch::Group;
 use sandbox::plan::Plan;
@@ -209,7 +209,8 @@ async fn confined(
             applied,
             directories,
         }) => {
-            let opened = Probe::open(&directories, groups).map_err(io::Error::other);
+            let opened = Probe::open(&directories, groups, request.launcher.common_groups())
+                .map_err(io::Error::other);
             let probe = setup("cgroup watch", opened)?;
             let declared = request.plugin.grants.limits.heap.declared();
             let announced = probe.announce_usage(declared.as_u64());
@@ -232,7 +233,7 @@ async fn confined(
         init: launched.init.as_fd(),
         groups: probe.as_ref(),
     };
-    let mut report = attest::attest(subject, &expected, Moment::Ready)?;
+    let (mut report, baseline) = attest_ready(subject, &expected)?;
     add_passed_fds(&mut report, channels.fds_refused);
     add_mode(&mut report, request.filter.mode);
     demand(&report, &request.demands)?;
@@ -258,6 +259,7 @@ async fn confined(
         pid,
         probe,
         expected,
+        baseline,
         attestations: AtomicU64::new(1),
         suspect: Notify::new(),
         filter: request.filter,

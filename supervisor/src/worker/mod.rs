@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipc_proto::message::ToWorker;
-use sandbox::attest::Expected;
+use sandbox::attest::{Baseline, Expected};
 use sandbox::cgroup::Probe;
 use sandbox::launch::Stage;
 use sandbox::report::{Demands, Finding, Report};
@@ -69,6 +69,7 @@ pub struct Worker {
     probe: Option<Probe>,
     /// What every attestation holds it against.
     expected: Expected,
+    baseline: Baseline,
     attestations: AtomicU64,
     /// Something happened that is a reason to attest it.
     suspect: Notify,
