@@ -8,6 +8,8 @@ use std::time::Duration;
 use sandbox::cgroup::Events;
 use serde::Serialize;
 
+use crate::limits::{Amount, LimitName};
+
 /// Why a worker is no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -36,6 +38,16 @@ pub enum Ending {
         /// What it took.
         #[serde(rename = "used_us", serialize_with = "micros")]
         used: Duration,
+    },
+    /// It was found to have more of something than its hard limit, where the kernel has no
+    /// limit for it.
+    Limit {
+        /// Of what.
+        resource: LimitName,
+        /// How much.
+        used: Amount,
+        /// The hard limit.
+        limit: Amount,
     },
     /// It made a system call that is answered by the kill.
     Denied {
@@ -105,6 +117,14 @@ impl fmt::Display for Ending {
                     used.as_millis()
                 )
             }
+            Ending::Limit {
+                resource,
+                used,
+                limit,
+            } => write!(
+                f,
+                "it was killed: {used} of {resource}, at a hard limit of {limit}"
+            ),
             Ending::Denied { syscall } => write!(f, "it was killed: it tried {syscall}"),
             Ending::DenialFlood { used } => {
                 write!(

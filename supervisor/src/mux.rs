@@ -15,7 +15,7 @@ use ipc_proto::limits::MAX_QUEUED_REQUESTS;
 use ipc_proto::message::{FromWorker, ToWorker, Upstream};
 use tokio::sync::oneshot;
 
-pub(crate) use outcome::{Incoming, OpenError, ProtocolError, Reply, Unanswered};
+pub(crate) use outcome::{Delivery, Incoming, OpenError, ProtocolError, Reply, Unanswered};
 
 /// Bytes of requests that may wait for a worker that doesn't read.
 const MAX_WAITING_REQUESTS: usize = 32 << 20;
@@ -155,10 +155,7 @@ impl Mux {
     ) -> Result<Incoming<'a>, ProtocolError> {
         let call = frame.call;
         match &frame.message {
-            FromWorker::Log { level, text } => Ok(Incoming::Log {
-                level: *level,
-                text,
-            }),
+            FromWorker::Log { text, .. } => Ok(Incoming::Log { text }),
             FromWorker::HostCall { seq, op } if self.pending.contains_key(&call) => {
                 Ok(Incoming::HostCall {
                     call,
@@ -235,16 +232,14 @@ impl Mux {
             return Err(ProtocolError::Unsolicited { kind, call });
         }
         let panicked = matches!(reply, Reply::Returned { status: PANIC, .. });
-        let took = pending.reply.map(|sender| {
-            // A caller that went away just now doesn't want it.
-            let _ = sender.send(Ok(reply));
-            now.duration_since(pending.opened)
-        });
-        let took = took.filter(|_| pending.call);
+        let wanted = pending.reply.is_some() && pending.call;
+        let took = wanted.then(|| now.duration_since(pending.opened));
+        let delivery = pending.reply.map(|to| Delivery { to, reply });
         Ok(Incoming::Answered {
             call,
             took,
             panicked,
+            delivery,
         })
     }
 

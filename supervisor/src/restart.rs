@@ -138,6 +138,7 @@ fn may_do_better(failure: &Failure) -> bool {
             | Ending::OutOfMemory
             | Ending::Deadline { .. }
             | Ending::Cpu { .. }
+            | Ending::Limit { .. }
             | Ending::Panicked
             | Ending::Launch { .. } => true,
             Ending::Denied { .. }

@@ -14,4 +14,7 @@ pub struct Reading {
     pub threads: u64,
     /// Open files.
     pub fds: u64,
+    /// Bytes in `/tmp` and overlays.
+    #[serde(rename = "disk_bytes")]
+    pub disk: u64,
 }

@@ -105,6 +105,37 @@ impl EarlyVandal {
     }
 }
 
+/// A copy of the plugin that takes what is measured, with a manifest of its own.
+#[derive(Debug)]
+pub struct Taker {
+    _folder: TempDir,
+    /// The shared object.
+    pub file: PathBuf,
+}
+
+impl Taker {
+    /// What it asks for, as the table `requires` of a manifest.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    #[must_use]
+    pub fn asking(requires: &str) -> Self {
+        let manifest =
+            format!("id = \"taker\"\nversion = \"1.0.0\"\nabi = \"1.0\"\n[requires]\n{requires}\n");
+        let made = || {
+            let folder = TempDir::with_prefix("cordon-taker-")?;
+            let file = folder.path().join("libtaker.so");
+            std::fs::copy(fixture("taker"), &file)?;
+            std::fs::write(folder.path().join("taker.toml"), manifest)?;
+            Ok::<_, std::io::Error>(Self {
+                _folder: folder,
+                file,
+            })
+        };
+        made().unwrap_or_else(|error| panic!("a plugin of its own: {error}"))
+    }
+}
+
 /// Has the Makefile of one of the workspace's folders build into `out`.
 fn make(folder: &str, out: &Path, arguments: &[String]) {
     let output = Command::new("make")

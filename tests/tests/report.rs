@@ -25,7 +25,7 @@ fn report_names_each_control_with_class_state_and_value() {
         assert_eq!(finished.status.code(), Some(0), "{finished}");
     }
     let object = object(&json);
-    let fields = "conceded findings kernel launch_micros mode plugin trust unmet version";
+    let fields = "conceded findings kernel launch_micros limits mode plugin trust unmet version";
     assert_eq!(names(&object), fields);
     assert_eq!(object["plugin"], "deflate");
     assert_eq!(object["mode"], "strict");
@@ -43,6 +43,11 @@ fn report_names_each_control_with_class_state_and_value() {
         text.starts_with("deflate 1.0.0, UNSIGNED, Linux "),
         "{text}"
     );
+    assert_eq!(object["limits"]["heap_bytes"]["declared"], 50_000_000);
+    assert_eq!(object["limits"]["cpu_share_percent"]["hard"], 100);
+    for limit in ["heap         50 MB", "denials      4000"] {
+        assert!(text.contains(limit), "{limit}: {text}");
+    }
     for finding in findings {
         assert_eq!(names(finding), "class control enforcement offered value");
         let cell = |name: &str| finding[name].as_str().unwrap();

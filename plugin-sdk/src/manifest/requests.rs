@@ -1,6 +1,6 @@
 //! What a manifest asks for: `requires` and `limits`.
 
-use super::rules::{self, DURATION, SIZE};
+use super::rules::{self, DURATION, SHARE, SIZE};
 use super::toml::Toml;
 
 /// A file or folder that a plugin needs.
@@ -236,6 +236,7 @@ impl Default for Requires {
 pub struct Limits {
     heap: Option<&'static str>,
     cpu: Option<&'static str>,
+    cpu_share: Option<&'static str>,
     threads: Option<u32>,
     fds: Option<u32>,
     connections: Option<u32>,
@@ -251,6 +252,7 @@ impl Limits {
         Self {
             heap: None,
             cpu: None,
+            cpu_share: None,
             threads: None,
             fds: None,
             connections: None,
@@ -279,6 +281,17 @@ impl Limits {
             "limits.cpu: a number with us, ms or s"
         );
         self.cpu = Some(time);
+        self
+    }
+
+    /// Share of the processors, of one core, as in `"50%"`.
+    #[must_use]
+    pub const fn cpu_share(mut self, share: &'static str) -> Self {
+        assert!(
+            rules::is_quantity(share, SHARE),
+            "limits.cpu_share: a number with %"
+        );
+        self.cpu_share = Some(share);
         self
     }
 
@@ -336,6 +349,7 @@ impl Limits {
         toml.table("[limits]");
         toml.string("heap", self.heap);
         toml.string("cpu", self.cpu);
+        toml.string("cpu_share", self.cpu_share);
         toml.number("threads", self.threads);
         toml.number("fds", self.fds);
         toml.number("connections", self.connections);

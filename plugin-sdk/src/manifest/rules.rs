@@ -4,6 +4,8 @@
 pub(super) const SIZE: &[&str] = &["B", "kB", "MB", "GB", "KiB", "MiB", "GiB"];
 /// Units of a duration.
 pub(super) const DURATION: &[&str] = &["us", "ms", "s"];
+/// The unit of a share.
+pub(super) const SHARE: &[&str] = &["%"];
 
 /// `[a-z0-9][a-z0-9._-]{0,63}`.
 pub(super) const fn is_id(text: &str) -> bool {

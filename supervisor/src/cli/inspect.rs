@@ -10,7 +10,7 @@ use cordon_supervisor::package::{Package, PackageError};
 use serde_json::json;
 
 use super::exit::{Code, of_package};
-use super::{Failure, Format, PolicyArguments, policy, print, table};
+use super::{Failure, Format, PolicyArguments, limits, policy, print, table};
 
 /// How many exports a table names.
 const LISTED_EXPORTS: usize = 8;
@@ -95,7 +95,12 @@ fn as_table(package: &Package, verdict: Option<&Verdict>) -> String {
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
-    table::render(&[&package.path.display().to_string(), ""], &rows)
+    let mut text = table::render(&[&package.path.display().to_string(), ""], &rows);
+    if let Some(Ok(grants)) = verdict {
+        text += "\n";
+        text += &limits::as_table(&grants.limits);
+    }
+    text
 }
 
 /// A line of the table: what, and its value.

@@ -5,6 +5,7 @@ mod doctor;
 mod enable;
 mod exit;
 mod inspect;
+mod limits;
 mod policy;
 mod print;
 mod profile;

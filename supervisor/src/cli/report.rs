@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::exit::Code;
 use super::{
-    Failure, Format, PolicyArguments, StateArguments, interrupted, policy, print, runtime, table,
+    Failure, Format, PolicyArguments, StateArguments, interrupted, limits, policy, print, runtime,
+    table,
 };
 
 #[derive(Debug, clap::Args)]
@@ -98,6 +99,7 @@ fn as_json(plugin: &PluginStatus, report: &Report, unmet: &[Finding]) -> serde_j
         "kernel": Kernel::release(),
         "mode": plugin.mode,
         "findings": findings,
+        "limits": plugin.limits,
         "conceded": names(&plugin.conceded),
         "unmet": names(unmet),
         "launch_micros": plugin.launch_time.map(|time| time.as_micros() as u64),
@@ -114,7 +116,9 @@ fn as_table(plugin: &PluginStatus, report: &Report) -> String {
     );
     let rows: Vec<Vec<String>> = report.findings.iter().map(row).collect();
     let header = ["CONTROL", "CLASS", "STATE", "OFFERED", "VALUE"];
-    head + &table::render(&header, &rows)
+    let limits = plugin.limits.as_ref().map(limits::as_table);
+    let limits = limits.map(|table| format!("\n{table}")).unwrap_or_default();
+    head + &table::render(&header, &rows) + &limits
 }
 
 fn row(finding: &Finding) -> Vec<String> {

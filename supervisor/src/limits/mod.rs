@@ -19,15 +19,15 @@ pub use read::{OutOfRange, OverrideError, Setting, parse_override};
 pub use tiers::{Amount, Limit, Quantity, TiersCrossed, TooMuch};
 
 use crate::document::printable;
-use crate::units::{ByteSize, Count, TimeSpan};
+use crate::units::{ByteSize, Count, Percent, TimeSpan};
 
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+
        $variant:ident $field:ident, $json:literal, $type:ty,
-       default $default:expr, $least:expr => $most:expr;)+) => {
+       $default:expr, $least:expr => $most:expr;)+) => {
         /// The name of a limit, as in manifest and policy.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(rename_all = "lowercase")]
+        #[serde(rename_all = "snake_case")]
         pub enum LimitName {
             $($(#[doc = $doc])+ $variant,)+
         }
@@ -57,7 +57,7 @@ macro_rules! limits {
 
         impl Default for Limits {
             fn default() -> Self {
-                Self { $($field: Limit::new($default)),+ }
+                Self { $($field: $default),+ }
             }
         }
 
@@ -148,31 +148,50 @@ macro_rules! limits {
 limits! {
     /// Anonymous and shared memory.
     Heap heap, "heap_bytes", ByteSize,
-        default ByteSize::mb(50), ByteSize::mib(4) => ByteSize::mib(1 << 20);
+        Limit::new(ByteSize::mb(50)), ByteSize::mib(4) => ByteSize::mib(1 << 20);
     /// CPU time of one call.
     Cpu cpu, "cpu_us", TimeSpan,
-        default TimeSpan::secs(1), TimeSpan::millis(1) => TimeSpan::secs(3600);
+        Limit::new(TimeSpan::secs(1)), TimeSpan::millis(1) => TimeSpan::secs(3600);
+    /// Share of the processors, of one core. The kernel has more wait, so that a plugin may use
+    /// all it is given without an overstep: by default both tiers are one core.
+    CpuShare cpu_share, "cpu_share_percent", Percent,
+        Limit::exact(Percent::new(100)), Percent::new(1) => Percent::new(25_600);
     /// Threads, the first one included.
     Threads threads, "threads", Count,
-        default Count::new(4), Count::new(1) => Count::new(4096);
+        Limit::new(Count::new(4)), Count::new(1) => Count::new(4096);
     /// Open file descriptors.
     Fds fds, "fds", Count,
-        default Count::new(32), Count::new(16) => Count::new(65_536);
+        Limit::new(Count::new(32)), Count::new(16) => Count::new(65_536);
     /// Open sockets to elsewhere.
     Connections connections, "connections", Count,
-        default Count::new(10), Count::new(0) => Count::new(65_536);
-    /// Bytes in writable places.
+        Limit::new(Count::new(10)), Count::new(0) => Count::new(65_536);
+    /// Bytes in writable places: in `/tmp` and overlays their sum, and of each file.
     Disk disk, "disk_bytes", ByteSize,
-        default ByteSize::bytes(0), ByteSize::bytes(0) => ByteSize::mib(1 << 20);
+        Limit::new(ByteSize::bytes(0)), ByteSize::bytes(0) => ByteSize::mib(1 << 20);
     /// Bytes of log records, stdout and stderr in one minute.
     Log log, "log_bytes_per_minute", ByteSize,
-        default ByteSize::mib(1), ByteSize::bytes(0) => ByteSize::mib(1024);
+        Limit::new(ByteSize::mib(1)), ByteSize::bytes(0) => ByteSize::mib(1024);
     /// Host calls in one minute.
     Messages messages, "messages_per_minute", Count,
-        default Count::new(10_000), Count::new(0) => Count::new(100_000_000);
+        Limit::new(Count::new(10_000)), Count::new(0) => Count::new(100_000_000);
     /// Denied system calls in one minute.
     Denials denials, "denials_per_minute", Count,
-        default Count::new(4_000), Count::new(0) => Count::new(100_000_000);
+        Limit::new(Count::new(4_000)), Count::new(0) => Count::new(100_000_000);
+}
+
+impl LimitName {
+    /// What happens at the hard tier, in a word or two.
+    #[must_use]
+    pub fn at_hard(self) -> &'static str {
+        match self {
+            Self::Heap => "killed by the kernel",
+            Self::CpuShare => "made to wait by the kernel",
+            Self::Threads | Self::Fds | Self::Disk => "refused by the kernel",
+            Self::Log => "dropped",
+            Self::Messages => "refused, and killed far beyond",
+            Self::Cpu | Self::Connections | Self::Denials => "killed",
+        }
+    }
 }
 
 impl std::fmt::Display for LimitName {
@@ -225,7 +244,8 @@ mod tests {
             let limit = limits.get(name);
             let (declared, hard) = (limit.declared().raw(), limit.hard().raw());
             assert!(name.range().contains(&declared), "{name}");
-            assert!(hard > declared || declared == 0, "{name}");
+            let exact = declared == 0 || name == LimitName::CpuShare;
+            assert!(hard > declared || exact, "{name}");
         }
         assert_eq!(limits.heap.hard().to_string(), "62.5 MB");
         assert_eq!(limits.connections.hard(), Count::new(13));

@@ -255,7 +255,7 @@ mod tests {
             ("heap", "\"heap\" is no limit, write it like heap=64M"),
             (
                 "ram=64M",
-                "there is no limit \"ram\", only heap, cpu, threads, fds, connections, disk, log, messages, denials",
+                "there is no limit \"ram\", only heap, cpu, cpu_share, threads, fds, connections, disk, log, messages, denials",
             ),
             (
                 "heap=64",

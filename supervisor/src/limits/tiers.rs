@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::LimitName;
-use crate::units::{ByteSize, Count, TimeSpan, UnitError};
+use crate::units::{ByteSize, Count, Percent, TimeSpan, UnitError};
 
 /// A limit in two tiers, declared ≤ hard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +36,14 @@ impl<T: Quantity> Limit<T> {
         Self {
             declared,
             hard: T::from_raw(raw.saturating_add(raw.div_ceil(4))),
+        }
+    }
+
+    /// The limit without headroom.
+    pub fn exact(declared: T) -> Self {
+        Self {
+            declared,
+            hard: declared,
         }
     }
 
@@ -68,9 +76,9 @@ impl<T: Quantity> Limit<T> {
 pub trait Quantity:
     Copy + Ord + fmt::Display + FromStr<Err = UnitError> + for<'de> Deserialize<'de>
 {
-    /// The quantity of `raw` bytes, microseconds or things.
+    /// The quantity of `raw` bytes, microseconds, percent or things, saturating.
     fn from_raw(raw: u64) -> Self;
-    /// The number of bytes, microseconds or things.
+    /// The number of bytes, microseconds, percent or things.
     fn raw(self) -> u64;
     /// The quantity with its unit as a value.
     fn amount(self) -> Amount;
@@ -118,6 +126,20 @@ impl Quantity for Count {
     }
 }
 
+impl Quantity for Percent {
+    fn from_raw(raw: u64) -> Self {
+        Self::new(u32::try_from(raw).unwrap_or(u32::MAX))
+    }
+
+    fn raw(self) -> u64 {
+        self.as_u32().into()
+    }
+
+    fn amount(self) -> Amount {
+        Amount::Percent(self)
+    }
+}
+
 /// A value of any limit, used or allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "unit", content = "value", rename_all = "lowercase")]
@@ -127,16 +149,19 @@ pub enum Amount {
     /// Time, serialized in microseconds.
     #[serde(rename = "us")]
     Micros(TimeSpan),
+    /// Percent of one core.
+    Percent(Percent),
     /// Things.
     Count(Count),
 }
 
 impl Amount {
-    /// The number of bytes, microseconds or things.
+    /// The number of bytes, microseconds, percent or things.
     pub fn raw(self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.as_u64(),
             Self::Micros(time) => time.as_micros(),
+            Self::Percent(share) => share.as_u32().into(),
             Self::Count(count) => count.as_u64(),
         }
     }
@@ -147,6 +172,7 @@ impl fmt::Display for Amount {
         match self {
             Self::Bytes(bytes) => bytes.fmt(f),
             Self::Micros(time) => time.fmt(f),
+            Self::Percent(share) => share.fmt(f),
             Self::Count(count) => count.fmt(f),
         }
     }

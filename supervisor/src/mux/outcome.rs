@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipc_proto::frame::EncodeError;
 use ipc_proto::limits::MAX_QUEUED_REQUESTS;
 use ipc_proto::message::{HostOp, LoadFailure};
+use tokio::sync::oneshot;
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +81,9 @@ pub(crate) enum ProtocolError {
 }
 
 /// What a frame means to the supervisor.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Incoming<'a> {
-    /// A request was answered; its caller has the reply.
+    /// A request was answered.
     Answered {
         /// The request.
         call: u64,
@@ -90,11 +91,11 @@ pub(crate) enum Incoming<'a> {
         took: Option<Duration>,
         /// Whether the plugin panicked: its instance is of no use any more.
         panicked: bool,
+        /// The reply, if somebody waits for it.
+        delivery: Option<Delivery>,
     },
     /// A log line, hostile text.
     Log {
-        /// 1 (error) to 5 (trace).
-        level: u8,
         /// The line.
         text: &'a str,
     },
@@ -107,4 +108,19 @@ pub(crate) enum Incoming<'a> {
         /// For what.
         op: HostOp<'a>,
     },
+}
+
+/// A reply on its way to its caller, who may make the next request at once: what there is to
+/// account of this one is done before.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(super) to: oneshot::Sender<Result<Reply, Unanswered>>,
+    pub(super) reply: Reply,
+}
+
+impl Delivery {
+    pub(crate) fn deliver(self) {
+        // A caller that went away just now doesn't want it.
+        let _ = self.to.send(Ok(self.reply));
+    }
 }

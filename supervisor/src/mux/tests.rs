@@ -21,7 +21,15 @@ fn feed(mux: &mut Mux, message: &FromWorker<'_>, call: u64) -> Result<(), Protoc
     let mut decoder = WorkerDecoder::new();
     assert_eq!(decoder.push(&bytes), bytes.len());
     let frame = decoder.next_frame().unwrap().unwrap();
-    mux.incoming(&frame, Instant::now()).map(drop)
+    let incoming = mux.incoming(&frame, Instant::now())?;
+    if let Incoming::Answered {
+        delivery: Some(delivery),
+        ..
+    } = incoming
+    {
+        delivery.deliver();
+    }
+    Ok(())
 }
 
 fn returned(payload: &[u8]) -> FromWorker<'_> {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use sandbox::cgroup::CpuMax;
 use sandbox::plan::Plan;
-use sandbox::policy::{self, Tmpfs};
+use sandbox::policy::{self, FileAccess, FileGrant, Tmpfs};
 use sandbox::seccomp::Granted;
 use sandbox::weaken::weakened;
 
@@ -20,6 +20,7 @@ use crate::files::located;
 use crate::filters::FilterError;
 use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
+use crate::limits::{Limit, Quantity};
 use crate::manifest::{Nice, PluginId, Realtime};
 use crate::package::{Package, PackageError};
 use crate::plugin::{Cause, Plugin, Record};
@@ -424,14 +425,32 @@ pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
         let value = std::env::var(name.as_str()).ok()?;
         Some((name.as_str().to_owned(), value))
     };
+    let disk = limits.disk.hard();
+    // What is written to an overlay counts as disk, so it ends there too.
+    let within = |file: &FileGrant| {
+        let access = match file.access {
+            FileAccess::Overlay(layer) => FileAccess::Overlay(Tmpfs {
+                bytes: layer.bytes.min(disk.as_u64()),
+                ..layer
+            }),
+            access => access,
+        };
+        FileGrant {
+            access,
+            ..file.clone()
+        }
+    };
     policy::Policy {
         memory: limits.heap.hard().as_u64(),
         threads: small(limits.threads.hard()),
-        cpu: CpuMax::default(),
+        cpu: CpuMax {
+            quota_us: limits.cpu_share.hard().raw() * (CpuMax::default().period_us / 100),
+            ..CpuMax::default()
+        },
         fds: limits.fds.hard().as_u64(),
-        file_size: limits.disk.hard().as_u64(),
-        tmp: grants.tmp.map(|bytes| Tmpfs {
-            bytes: bytes.as_u64(),
+        file_size: disk.as_u64(),
+        tmp: grants.tmp.map(|declared| Tmpfs {
+            bytes: Limit::new(declared).hard().min(disk).as_u64(),
             inodes: TMP_INODES,
         }),
         environment: grants
@@ -439,7 +458,7 @@ pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
             .iter()
             .filter_map(granted)
             .collect::<BTreeMap<_, _>>(),
-        files: grants.files.clone(),
+        files: grants.files.iter().map(within).collect(),
         net: match grants.net {
             Network::Isolated => policy::Net::Isolated,
             Network::Full => policy::Net::Host,

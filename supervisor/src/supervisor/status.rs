@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Entry;
 use crate::filters::FilterMode;
 use crate::lifecycle::State;
+use crate::limits::Limits;
 use crate::manifest::PluginId;
 use crate::output::Line;
 use crate::plugin::Counters;
@@ -57,6 +58,9 @@ pub struct PluginStatus {
     /// What was read back of its worker's confinement.
     #[serde(skip)]
     pub report: Option<Report>,
+    /// The limits of its worker.
+    #[serde(skip)]
+    pub limits: Option<Limits>,
     /// The mode of its worker's seccomp filter.
     #[serde(skip)]
     pub mode: Option<FilterMode>,
@@ -96,6 +100,7 @@ impl PluginStatus {
             pid: worker.map(crate::worker::Worker::pid),
             launch_time: worker.map(crate::worker::Worker::launch_time),
             report: worker.map(|worker| worker.report().clone()),
+            limits: worker.map(|worker| worker.plugin.grants.limits.clone()),
             mode: worker.map(crate::worker::Worker::mode),
             conceded: worker.map_or_else(Vec::new, crate::worker::Worker::conceded),
             lines: kept.lines,

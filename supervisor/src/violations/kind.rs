@@ -77,7 +77,8 @@ impl Kind {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Limit {
-                resource: LimitName::Log | LimitName::Messages | LimitName::Denials,
+                resource:
+                    LimitName::CpuShare | LimitName::Log | LimitName::Messages | LimitName::Denials,
                 tier: Tier::Declared,
             } => Severity::Low,
             Self::Limit {

@@ -1,9 +1,12 @@
 //! What a worker takes, read from outside at an interval and held against its limits.
 
+use std::time::Duration;
+
 use rustix::fs::{CWD, StatxFlags, statx};
 use sandbox::cgroup::Usage;
 
 use super::{Worker, lock};
+use crate::ending::Ending;
 use crate::limits::{Amount, LimitName, Quantity};
 use crate::units::{ByteSize, Count};
 use crate::usage::Reading;
@@ -23,9 +26,15 @@ impl Worker {
             (LimitName::Heap, ByteSize::bytes(reading.heap).amount()),
             (LimitName::Threads, Count::new(reading.threads).amount()),
             (LimitName::Fds, Count::new(reading.fds).amount()),
+            (LimitName::Disk, ByteSize::bytes(reading.disk).amount()),
         ];
         for (name, used) in rows {
             self.audit_limit(name, used);
+        }
+        if let Some(share) = self.cpu_share(Duration::from_micros(reading.cpu_us)) {
+            // The kernel lets no more through: what seems so is the error of the measurement.
+            let most = self.plugin.grants.limits.cpu_share.hard();
+            self.audit_limit(LimitName::CpuShare, share.min(most).amount());
         }
         self.audit_background();
         self.audit_events();
@@ -41,10 +50,22 @@ impl Worker {
         }
     }
 
-    /// Counts an overstep once, until usage was below the limit again.
+    /// Counts an overstep once, until usage was below the limit again. Above the hard tier,
+    /// which takes more than what the kernel holds it to, it is killed.
     fn audit_limit(&self, name: LimitName, used: Amount) {
-        let declared = self.plugin.grants.limits.get(name).declared();
-        let over = used.raw() > declared.raw();
+        let limit = self.plugin.grants.limits.get(name);
+        if used.raw() > limit.hard().raw() {
+            let ending = Ending::Limit {
+                resource: name,
+                used,
+                limit: limit.hard(),
+            };
+            if self.kill(ending) {
+                self.overstep(name, Tier::Hard, used);
+            }
+            return;
+        }
+        let over = used.raw() > limit.declared().raw();
         let new = {
             let mut above = lock(&self.above);
             let was = above.limits.contains(&name);
@@ -84,6 +105,7 @@ impl Worker {
             cpu_us: usage.cpu.as_micros() as u64,
             threads: u64::from(usage.tasks).saturating_sub(1),
             fds,
+            disk: self.disk_usage()?,
         })
     }
 

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{Worker, lock};
 use crate::ending::Ending;
 use crate::limits::{Amount, LimitName, Quantity};
-use crate::units::TimeSpan;
+use crate::units::{Percent, TimeSpan};
 use crate::violations::Tier;
 
 /// CPU time of the calls in flight, and of what runs between them. With one call its own;
@@ -24,7 +24,13 @@ pub(super) struct CpuMeter {
     idle: Duration,
     /// Taken between calls since the last audit.
     background: Duration,
+    /// When the share was reckoned last, and the clock then.
+    reckoned: Option<(Instant, Duration)>,
 }
+
+/// Over how long the share of the processors is reckoned, at least: ten times the kernel's
+/// period, within which a worker may take all of its share at once.
+const SHARE_SPAN: Duration = Duration::from_secs(1);
 
 impl CpuMeter {
     pub(super) fn begin(&mut self, call: u64, now: Duration) {
@@ -56,6 +62,19 @@ impl CpuMeter {
         }
         std::mem::take(&mut self.background)
     }
+
+    /// The share taken since this was told last; nothing where that is too short ago.
+    fn share(&mut self, now: Instant, clock: Duration) -> Option<Percent> {
+        let (since, before) = *self.reckoned.get_or_insert((now, clock));
+        let span = now.saturating_duration_since(since);
+        if span < SHARE_SPAN {
+            return None;
+        }
+        self.reckoned = Some((now, clock));
+        let taken = clock.saturating_sub(before).as_micros();
+        let percent = taken.saturating_mul(100) / span.as_micros();
+        Some(Percent::new(u32::try_from(percent).unwrap_or(u32::MAX)))
+    }
 }
 
 impl Worker {
@@ -78,6 +97,12 @@ impl Worker {
             Ok(0) => Some(Duration::from(time)),
             _ => None,
         }
+    }
+
+    /// The share of the processors that it took since it was asked last: of the group, where
+    /// there is one, `clock` being its CPU time.
+    pub(super) fn cpu_share(&self, clock: Duration) -> Option<Percent> {
+        lock(&self.cpu).share(Instant::now(), clock)
     }
 
     /// Work that no call asked for gets what one call gets, between two polls.

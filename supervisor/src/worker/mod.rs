@@ -9,6 +9,7 @@ mod attestation;
 mod audit;
 mod cpu;
 mod denials;
+mod disk;
 mod dying;
 mod events;
 mod evidence;

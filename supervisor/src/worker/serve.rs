@@ -179,32 +179,36 @@ impl Worker {
             };
             let incoming = lock(&self.mux).incoming(&frame, Instant::now());
             match incoming {
-                Ok(incoming) => self.handle(&incoming),
+                Ok(incoming) => self.handle(incoming),
                 Err(error) => return Err(End::Protocol(error.to_string())),
             }
         }
     }
 
-    fn handle(&self, incoming: &Incoming<'_>) {
+    fn handle(&self, incoming: Incoming<'_>) {
         match incoming {
             Incoming::Answered {
                 call,
                 took,
                 panicked,
+                delivery,
             } => {
-                self.account_cpu(*call);
+                self.account_cpu(call);
                 self.schedule_audit();
-                self.plugin.record.answered(*took);
-                if *panicked {
+                self.plugin.record.answered(took);
+                if panicked {
                     self.kill(Ending::Panicked);
                 }
+                if let Some(delivery) = delivery {
+                    delivery.deliver();
+                }
             }
-            Incoming::Log { text, .. } => {
+            Incoming::Log { text } => {
                 if self.charge_message() {
                     self.log(text);
                 }
             }
-            Incoming::HostCall { call, seq, op } => self.host_call(*call, *seq, op),
+            Incoming::HostCall { call, seq, op } => self.host_call(call, seq, &op),
         }
     }
 

@@ -5,7 +5,6 @@
 
 mod calls;
 mod deaths;
-mod limits;
 mod loads;
 mod restarts;
 mod supervisor_death;

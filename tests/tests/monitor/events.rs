@@ -12,12 +12,11 @@ use cordon_supervisor::plugin::Event;
 use cordon_supervisor::violations::{Kind, Tier, Violation};
 use cordon_supervisor::{CallError, Supervisor};
 use cordon_tests::host::{call, eventually, load, status, supervisor};
-use cordon_tests::plugins::{example, fixture};
+use cordon_tests::plugins::{Taker, example, fixture};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
 use super::NO_POLLS;
-use super::taker::Taker;
 
 /// For what takes milliseconds on a machine that has nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
 mod events;
-mod taker;
 
 /// So that no poll sees what an event should tell.
 const NO_POLLS: &str = "[monitor]\ninterval = \"24h\"\n";

@@ -1,0 +1,6 @@
+//! Limits that bite: each just below, between its tiers, and above them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
+
+mod audits;
+mod matrix;
