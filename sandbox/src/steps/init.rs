@@ -15,8 +15,8 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, set_dumpable_behavior,
-    set_parent_process_death_signal, setsid, waitpid,
+    DumpableBehavior, Pid, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid,
+    waitpid,
 };
 use rustix::thread::set_no_new_privs;
 
@@ -390,7 +390,8 @@ fn guard(worker: Pid) -> ! {
     let tell = |report: Report| rustix::io::write(fd(0), &report.encode());
     let mut tracer = Tracer::new();
     loop {
-        match waitpid(None, WaitOptions::empty()) {
+        match waitpid(None, tracer.patience()) {
+            Ok(None) => tracer.idle(),
             Ok(Some((thread, status))) if status.stopped() => {
                 tracer.stopped(thread, status, |held| {
                     if tell(Report::Held(*held)).is_ok() {

@@ -4,6 +4,8 @@ use std::io;
 
 use rustix::process::Pid;
 
+/// `PTRACE_EVENT_CLONE`: a thread has made another.
+pub const EVENT_CLONE: i32 = libc::PTRACE_EVENT_CLONE;
 /// `PTRACE_EVENT_EXIT`, the upper half of a stop's status: a thread is on its way out, its
 /// registers still there.
 pub const EVENT_EXIT: i32 = libc::PTRACE_EVENT_EXIT;

@@ -13,9 +13,9 @@ pub use registers::{NAMES, Registers, Top};
 
 use std::time::Duration;
 
-use rustix::process::{Pid, WaitStatus};
+use rustix::process::{Pid, WaitOptions, WaitStatus};
 
-use crate::sys::ptrace::{self, EVENT_EXIT, EVENT_STOP, Siginfo};
+use crate::sys::ptrace::{self, EVENT_CLONE, EVENT_EXIT, EVENT_STOP, Siginfo};
 
 /// How long a dying thread is held. Who looks at it ends the process when he has seen it.
 pub const HOLD: Duration = Duration::from_millis(500);
@@ -27,6 +27,8 @@ const SIGNALS: usize = 65;
 pub(crate) struct Tracer {
     /// The last delivery of each signal, which may be what a thread dies of.
     delivered: [Option<(Pid, Siginfo)>; SIGNALS],
+    /// A thread that has made another and waits for us.
+    creator: Option<Pid>,
     told: bool,
 }
 
@@ -34,7 +36,29 @@ impl Tracer {
     pub(crate) fn new() -> Tracer {
         Tracer {
             delivered: [None; SIGNALS],
+            creator: None,
             told: false,
+        }
+    }
+
+    /// How to wait for what comes next: not at all while a thread waits for us.
+    pub(crate) fn patience(&self) -> WaitOptions {
+        match self.creator {
+            Some(_) => WaitOptions::NOHANG,
+            None => WaitOptions::empty(),
+        }
+    }
+
+    /// Nothing has come.
+    pub(crate) fn idle(&mut self) {
+        self.let_create(None);
+    }
+
+    /// Whoever makes threads goes on when those that have ended are reaped: the ones that it
+    /// has joined would still count against its limit.
+    fn let_create(&mut self, next: Option<Pid>) {
+        if let Some(creator) = std::mem::replace(&mut self.creator, next) {
+            let _ = ptrace::resume(creator, 0);
         }
     }
 
@@ -51,6 +75,7 @@ impl Tracer {
             EVENT_STOP if signal != libc::SIGTRAP => {
                 let _ = ptrace::listen(thread);
             }
+            EVENT_CLONE => self.let_create(Some(thread)),
             EVENT_EXIT => {
                 if let Some(held) = self.death(thread) {
                     self.told = true;
