@@ -64,6 +64,7 @@ pub(crate) fn run(built: &Built, runs: usize) -> Result<Vec<Section>> {
     let mut latency = Latency::default();
     latency.alone(&fleet, runs)?;
     let mut sweeps = Sweeps::default();
+    sweeps.measure(&fleet.supervisor, &fleet.workers()?, runs)?;
     for stage in STAGES {
         fleet.grow(stage, &mut loads)?;
         sweeps.measure(&fleet.supervisor, &fleet.workers()?, runs)?;

@@ -71,6 +71,7 @@ struct Shared {
     images: Mutex<lease::Images>,
     launches: std::sync::atomic::AtomicU64,
     speaker: Speaker,
+    rota: Mutex<monitor::Rota>,
 }
 
 /// One plugin of the registry.
@@ -266,6 +267,10 @@ impl Drop for Supervisor {
 impl Shared {
     fn plugins(&self) -> MutexGuard<'_, BTreeMap<PluginId, Entry>> {
         self.plugins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rota(&self) -> MutexGuard<'_, monitor::Rota> {
+        self.rota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn uids(&self) -> MutexGuard<'_, Option<Uids>> {

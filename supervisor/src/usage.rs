@@ -12,9 +12,17 @@ pub struct Reading {
     pub cpu_us: u64,
     /// Threads and processes, init not counted.
     pub threads: u64,
-    /// Open files.
+    /// Open files of all its processes, init not counted.
     pub fds: u64,
     /// Bytes in `/tmp` and overlays.
     #[serde(rename = "disk_bytes")]
     pub disk: u64,
+    /// Sockets that are connected, or listen; nothing where it can make none.
+    pub connections: Option<u64>,
+    /// Bytes read from storage; nothing where the kernel doesn't count them.
+    #[serde(rename = "read_bytes")]
+    pub read: Option<u64>,
+    /// Bytes written to storage, or to be written there; likewise.
+    #[serde(rename = "written_bytes")]
+    pub written: Option<u64>,
 }

@@ -217,10 +217,9 @@ fn folder_is_served_as_json_lines_until_sigint_and_exits_with_0() {
         let fields = "by_kind calls conceded counted digest id launches path pid restart_in_ms \
              restarts state trust usage version";
         assert_eq!(names(&plugins[0]), fields);
-        assert_eq!(
-            names(&plugins[0]["usage"]),
-            "cpu_us disk_bytes fds heap_bytes threads"
-        );
+        let fields = "connections cpu_us disk_bytes fds heap_bytes read_bytes threads \
+             written_bytes";
+        assert_eq!(names(&plugins[0]["usage"]), fields);
         assert_eq!(plugins[0]["usage"]["threads"], 1);
     }
 }

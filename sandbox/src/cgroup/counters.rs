@@ -31,8 +31,8 @@ pub struct Events {
     pub memory_low: Option<u64>,
     /// Times that it was throttled above `memory.high`; v2 alone.
     pub memory_high: Option<u64>,
-    /// Times that a charge met the memory limit. v1 counts those of the limit of memory and
-    /// swap together apart, and recent kernels (seen on 6.18) don't count them.
+    /// Times that a charge met the memory limit. Recent kernels (seen on 6.18) don't count
+    /// them on v1 where swap is limited too.
     pub memory_max: u64,
     /// Allocations that failed for want of memory; v2 alone.
     pub oom: Option<u64>,
@@ -49,15 +49,6 @@ pub struct GroupState {
     pub populated: bool,
     /// All of them stand still.
     pub frozen: bool,
-}
-
-/// How long some task of a group stood still since the group was made, for want of what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stalled {
-    /// Of memory: reclaim, refaults.
-    pub memory: Duration,
-    /// Of CPU time, its own `cpu.max` included.
-    pub cpu: Duration,
 }
 
 /// Why a counter has no value.
@@ -95,14 +86,12 @@ pub(super) struct Counters {
     pub(super) pids_events: Counter,
     /// Nothing on v1 alone.
     pub(super) group_events: Option<Counter>,
-    /// v1: charges refused, of memory, and of memory and swap together where it counts both.
-    refused: Vec<Counter>,
+    /// v1: charges refused.
+    refused: Option<Counter>,
     memory_stat: Counter,
     pub(super) memory: Counter,
     cpu: Counter,
     tasks: Counter,
-    /// Of memory and CPU; nothing on v1 alone, or in a kernel told not to measure it.
-    pressure: Option<[Counter; 2]>,
 }
 
 impl Counters {
@@ -112,23 +101,19 @@ impl Counters {
             Kind::V2 => ["memory.current", "memory.events"],
             Kind::Hybrid | Kind::V1 => ["memory.usage_in_bytes", "memory.oom_control"],
         };
-        let refused: &[_] = match kind {
-            Kind::V2 => &[],
-            Kind::Hybrid | Kind::V1 => &["memory.failcnt", "memory.memsw.failcnt"],
+        // With limits that are equal it is the sum with swap that is met first.
+        let refused = match kind {
+            Kind::V2 => None,
+            Kind::Hybrid | Kind::V1 => match Counter::if_there(memory, "memory.memsw.failcnt")? {
+                None => Some(Counter::open(memory, "memory.failcnt")?),
+                refused => refused,
+            },
         };
-        let refused = refused.iter().map(|file| Counter::if_there(memory, file));
         let cpu = match kind {
             Kind::V1 => "cpuacct.usage",
             Kind::V2 | Kind::Hybrid => "cpu.stat",
         };
         let unified = (kind != Kind::V1).then(|| groups.tracking());
-        let pressure = match unified {
-            Some(unified) => (
-                Counter::if_there(unified, "memory.pressure")?,
-                Counter::if_there(unified, "cpu.pressure")?,
-            ),
-            None => (None, None),
-        };
         Ok(Self {
             kind,
             memory_events: Counter::open(memory, events)?,
@@ -136,23 +121,28 @@ impl Counters {
             group_events: unified
                 .map(|unified| Counter::open(unified, "cgroup.events"))
                 .transpose()?,
-            refused: refused
-                .filter_map(Result::transpose)
-                .collect::<Result<_, _>>()?,
+            refused,
             memory_stat: Counter::open(memory, "memory.stat")?,
             memory: Counter::open(memory, usage)?,
             cpu: Counter::open(groups.accounting(), cpu)?,
             tasks: Counter::open(groups.pids(), "pids.current")?,
-            pressure: pressure
-                .0
-                .zip(pressure.1)
-                .map(|(memory, cpu)| [memory, cpu]),
         })
     }
 
     pub(super) fn usage(&self) -> Result<Usage, ReadError> {
-        let anonymous = if self.kind == Kind::V2 { "anon" } else { "rss" };
-        let [anonymous, shared] = self.memory_stat.numbers([anonymous, "shmem"])?;
+        self.usage_with(self.memory.number()?, self.heap()?)
+    }
+
+    pub(super) fn usage_since(&self, before: &Usage, limit: u64) -> Result<Usage, ReadError> {
+        let memory = self.memory.number()?;
+        let heap = match memory == before.memory && memory <= limit {
+            true => before.heap,
+            false => self.heap()?,
+        };
+        self.usage_with(memory, heap)
+    }
+
+    fn usage_with(&self, memory: u64, heap: u64) -> Result<Usage, ReadError> {
         let cpu = match self.kind {
             Kind::V1 => Duration::from_nanos(self.cpu.number()?),
             Kind::V2 | Kind::Hybrid => {
@@ -161,11 +151,17 @@ impl Counters {
             }
         };
         Ok(Usage {
-            heap: anonymous.saturating_add(shared),
-            memory: self.memory.number()?,
+            heap,
+            memory,
             cpu,
             tasks: u32::try_from(self.tasks.number()?).unwrap_or(u32::MAX),
         })
+    }
+
+    fn heap(&self) -> Result<u64, ReadError> {
+        let anonymous = if self.kind == Kind::V2 { "anon" } else { "rss" };
+        let [anonymous, shared] = self.memory_stat.numbers([anonymous, "shmem"])?;
+        Ok(anonymous.saturating_add(shared))
     }
 
     pub(super) fn events(&self) -> Result<Events, ReadError> {
@@ -184,10 +180,10 @@ impl Counters {
             });
         }
         let [oom_kills] = self.memory_events.numbers(["oom_kill"])?;
-        let mut memory_max = 0;
-        for counter in &self.refused {
-            memory_max += counter.number()?;
-        }
+        let memory_max = match &self.refused {
+            Some(refused) => refused.number()?,
+            None => 0,
+        };
         Ok(Events {
             memory_max,
             oom_kills,
@@ -204,16 +200,6 @@ impl Counters {
         Ok(Some(GroupState {
             populated: populated == 1,
             frozen: frozen == 1,
-        }))
-    }
-
-    pub(super) fn stalled(&self) -> Result<Option<Stalled>, ReadError> {
-        let Some([memory, cpu]) = &self.pressure else {
-            return Ok(None);
-        };
-        Ok(Some(Stalled {
-            memory: memory.stalled()?,
-            cpu: cpu.stalled()?,
         }))
     }
 }
@@ -239,20 +225,6 @@ impl Counter {
             Ok(counter) => Ok(Some(counter)),
             Err(error) if matches!(error.errno, Errno::NOENT | Errno::OPNOTSUPP) => Ok(None),
             Err(error) => Err(error),
-        }
-    }
-
-    /// The time of a pressure file's first line, `some avg10=0.00 ... total=MICROSECONDS`.
-    fn stalled(&self) -> Result<Duration, ReadError> {
-        let mut buffer = [0; BUFFER];
-        let line = self.read(&mut buffer)?.lines().next().unwrap_or_default();
-        let total = line.rsplit_once("total=").map(|(_, total)| total.parse());
-        match total {
-            Some(Ok(micros)) => Ok(Duration::from_micros(micros)),
-            _ => Err(ReadError::Missing {
-                file: self.name,
-                key: "total",
-            }),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Putting a process into groups, and reading from outside which it is in.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::directory::{Directory, FileError};
 use super::layout::Mount;
@@ -116,6 +117,25 @@ pub(super) fn listed(group: &Directory, pid: u32) -> Result<(), MemberError> {
             group: group.path().to_owned(),
         }),
     }
+}
+
+/// The processes of a group, each by its pidfd. One that ends meanwhile may be missing, and
+/// none is here that isn't a member: a pid that is listed after its pidfd was opened is that
+/// process's for as long as it lives, which what is read by the pid has to be followed by
+/// asking.
+pub(super) fn processes(group: &Directory) -> Result<Vec<(u32, OwnedFd)>, FileError> {
+    let list = || -> Result<Vec<u32>, FileError> {
+        let text = group.read("cgroup.procs")?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    };
+    let open = |pid: u32| {
+        let number = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        Some((pid, pidfd_open(number, PidfdFlags::empty()).ok()?))
+    };
+    let opened: Vec<_> = list()?.into_iter().filter_map(open).collect();
+    let members = list()?;
+    let is_member = |(pid, _): &(u32, OwnedFd)| members.contains(pid);
+    Ok(opened.into_iter().filter(is_member).collect())
 }
 
 /// Moves a process into a group.

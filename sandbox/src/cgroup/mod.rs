@@ -27,7 +27,7 @@ mod probe;
 mod v1;
 mod v2;
 
-pub use counters::{Events, GroupState, ReadError, Stalled, Usage};
+pub use counters::{Events, GroupState, ReadError, Usage};
 pub use delegation::{Place, Stranger};
 pub use directory::FileError;
 pub use groups::{CommonGroups, Directories};
@@ -36,4 +36,5 @@ pub use leaf::{KillError, Leaf, LeafError, RemoveError};
 pub use limits::{Applied, CpuMax, LimitError, Limits};
 pub use membership::MemberError;
 pub use parent::{Parent, ParentError};
+pub use pressure::Stalled;
 pub use probe::{Probe, ProbeError};

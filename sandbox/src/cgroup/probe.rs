@@ -1,17 +1,18 @@
 //! The supervisor's read-only view of one worker's groups.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
 
-use super::counters::{Counter, Counters, Events, GroupState, ReadError, Stalled, Usage};
+use super::counters::{Counter, Counters, Events, GroupState, ReadError, Usage};
 use super::directory::FileError;
 use super::groups::{CommonGroups, Directories, Groups, Located};
 use super::layout::Kind;
 use super::limits::{Applied, LimitError};
-use super::membership::{MemberError, listed};
-use super::pressure;
+use super::membership::{MemberError, listed, processes};
+use super::pressure::{self, Stalled};
 
 /// Reads and watches one worker's groups, from directories that the launcher sent.
 ///
@@ -24,7 +25,7 @@ pub struct Probe {
     /// v1 announces what it does of memory only through an eventfd.
     memory: Option<OwnedFd>,
     /// Ready when any of the watched files is.
-    watch: OwnedFd,
+    watch: Arc<OwnedFd>,
 }
 
 /// Why a worker can't be watched.
@@ -81,7 +82,7 @@ impl Probe {
             groups: Located::of(&groups, common)?,
             counters,
             memory,
-            watch,
+            watch: Arc::new(watch),
         };
         // A control file counts as changed until it is first read.
         probe.events()?;
@@ -115,6 +116,16 @@ impl Probe {
     /// Which counter can't be read; [`ReadError::Gone`] once the group is removed.
     pub fn usage(&self) -> Result<Usage, ReadError> {
         self.counters.usage()
+    }
+
+    /// As [`usage`](Self::usage), without reading what makes up the heap anew where nothing
+    /// was charged or freed since `before` in sum: it costs as much as all the rest. Above
+    /// `limit` bytes in all it is read every time, since there page cache may give way to heap.
+    ///
+    /// # Errors
+    /// As [`usage`](Self::usage).
+    pub fn usage_since(&self, before: &Usage, limit: u64) -> Result<Usage, ReadError> {
+        self.counters.usage_since(before, limit)
     }
 
     /// What happened to its limits so far. This and [`state`](Self::state) quiet the watch
@@ -153,7 +164,10 @@ impl Probe {
     /// # Errors
     /// As [`events`](Self::events).
     pub fn stalled(&self) -> Result<Option<Stalled>, ReadError> {
-        self.counters.stalled()
+        match self.groups.kind() {
+            Kind::V1 => Ok(None),
+            Kind::V2 | Kind::Hybrid => pressure::stalled(self.groups.open()?.tracking()),
+        }
     }
 
     /// Watches for stalls in the group that it has in common with the supervisor's other
@@ -183,6 +197,15 @@ impl Probe {
             .try_for_each(|group| listed(group, pid))
     }
 
+    /// The processes of the group, init among them, each by its pidfd. What is read of one by
+    /// its pid is valid only if the pidfd is still alive afterwards.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub fn processes(&self) -> Result<Vec<(u32, OwnedFd)>, FileError> {
+        processes(self.groups.open()?.tracking())
+    }
+
     /// The limits as the kernel has them now, to be compared with
     /// [`Applied::verify`] or with the value of the launch.
     ///
@@ -193,10 +216,10 @@ impl Probe {
     }
 
     /// Becomes readable (`POLLIN`) with the next event: a limit that was hit, a group that
-    /// froze or is empty. It belongs to the probe; a duplicate shares its state.
+    /// froze or is empty.
     #[must_use]
-    pub fn watch(&self) -> BorrowedFd<'_> {
-        self.watch.as_fd()
+    pub fn watch(&self) -> &Arc<OwnedFd> {
+        &self.watch
     }
 
     /// Whether the watch tells that a fork was refused. v1's `pids.events` counts, but

@@ -99,7 +99,7 @@ fn probe(leaf: &Leaf) -> Probe {
 
 fn fired(probe: &Probe, within: Duration) -> bool {
     let timeout = Timespec::try_from(within).unwrap();
-    let mut fds = [PollFd::from_borrowed_fd(probe.watch(), PollFlags::IN)];
+    let mut fds = [PollFd::new(probe.watch(), PollFlags::IN)];
     poll(&mut fds, Some(&timeout)).unwrap() == 1
 }
 

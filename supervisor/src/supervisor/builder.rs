@@ -225,6 +225,7 @@ impl Builder {
             images: Mutex::default(),
             launches: AtomicU64::new(0),
             speaker,
+            rota: Mutex::default(),
         }))
     }
 }

@@ -360,6 +360,7 @@ impl Shared {
                 && let Some(entry) = plugins.get_mut(id)
             {
                 entry.worker = Some(Arc::clone(worker));
+                self.rota().add(worker);
             }
             action == Some(Action::Kill)
         };

@@ -2,24 +2,60 @@
 //! [`crate::worker`].
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use super::Shared;
 use crate::worker::Worker;
 
-/// Audits all workers at policy's interval until the supervisor is gone.
+/// Parts of an interval: in each of them some workers have their turn, so that a thousand
+/// don't have it at once.
+const TURNS: u32 = 16;
+
+/// Whose turn is when: one timer for all workers.
+#[derive(Debug, Default)]
+pub(super) struct Rota {
+    turns: [Vec<Weak<Worker>>; TURNS as usize],
+    /// The turn that comes next.
+    next: usize,
+}
+
+impl Rota {
+    /// Gives a worker its turn, where the fewest others have theirs.
+    pub(super) fn add(&mut self, worker: &Arc<Worker>) {
+        let fewest = self.turns.iter_mut().min_by_key(|turn| turn.len());
+        if let Some(turn) = fewest {
+            turn.push(Arc::downgrade(worker));
+        }
+    }
+
+    /// The workers that have their turn now; those that ended are forgotten.
+    fn turn(&mut self) -> impl Iterator<Item = Arc<Worker>> {
+        let next = (self.next + 1) % self.turns.len();
+        let turn = &mut self.turns[std::mem::replace(&mut self.next, next)];
+        turn.retain(|worker| worker.strong_count() > 0);
+        turn.iter().filter_map(Weak::upgrade)
+    }
+}
+
+/// Audits all workers within each of policy's intervals until the supervisor is gone.
 pub(super) async fn poll(shared: Weak<Shared>) {
+    let interval = shared
+        .upgrade()
+        .map(|shared| shared.policy.monitor_interval);
+    let Some(interval) = interval else { return };
+    let pause = interval.as_duration() / TURNS;
+    let mut due = Instant::now();
     loop {
-        let Some(interval) = shared
-            .upgrade()
-            .map(|shared| shared.policy.monitor_interval)
-        else {
-            return;
-        };
-        tokio::time::sleep(interval.as_duration()).await;
+        // One that was suspended doesn't catch up.
+        due = (due + pause).max(Instant::now());
+        tokio::time::sleep_until(due.into()).await;
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        shared.audit();
+        let workers: Vec<_> = shared.rota().turn().collect();
+        for worker in workers {
+            worker.audit();
+        }
     }
 }
 

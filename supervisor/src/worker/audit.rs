@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rustix::fs::{CWD, StatxFlags, statx};
 use sandbox::cgroup::Usage;
 
 use super::{Worker, lock};
@@ -15,6 +14,8 @@ use crate::violations::{Kind, Tier};
 /// Which limits were passed at the last reading, so that one overstep counts once.
 #[derive(Debug, Default)]
 pub(super) struct Above {
+    /// The last reading of its group.
+    pub(super) usage: Option<Usage>,
     limits: Vec<LimitName>,
 }
 
@@ -35,6 +36,9 @@ impl Worker {
             // The kernel lets no more through: what seems so is the error of the measurement.
             let most = self.plugin.grants.limits.cpu_share.hard();
             self.audit_limit(LimitName::CpuShare, share.min(most).amount());
+        }
+        if let Some(connections) = reading.connections {
+            self.audit_limit(LimitName::Connections, Count::new(connections).amount());
         }
         self.audit_background();
         self.audit_events();
@@ -79,48 +83,6 @@ impl Worker {
         if new {
             self.overstep(name, Tier::Declared, used);
         }
-    }
-
-    /// Reads what it takes now. Void if the worker ended meanwhile.
-    pub(crate) fn read_usage(&self) -> Option<Reading> {
-        let usage = match &self.probe {
-            Some(probe) => probe.usage().ok()?,
-            None => self.own_usage()?,
-        };
-        // The size of the folder is the number of open fds (Linux 6.2, proc_pid_fd(5)).
-        let path = format!("/proc/{}/fd", self.pid);
-        let counted = statx(
-            CWD,
-            path.as_str(),
-            rustix::fs::AtFlags::empty(),
-            StatxFlags::SIZE,
-        );
-        let fds = match counted {
-            Ok(stat) if stat.stx_size > 0 => stat.stx_size,
-            _ => std::fs::read_dir(path).ok()?.count() as u64,
-        };
-        sandbox::sys::pidfd::pid(&self.pidfd).ok()?;
-        Some(Reading {
-            heap: usage.heap,
-            cpu_us: usage.cpu.as_micros() as u64,
-            threads: u64::from(usage.tasks).saturating_sub(1),
-            fds,
-            disk: self.disk_usage()?,
-        })
-    }
-
-    /// What its one process takes, where there is no cgroup to count: see proc_pid_status(5).
-    fn own_usage(&self) -> Option<Usage> {
-        let process = procfs::process::Process::new(self.pid as i32).ok()?;
-        let status = process.status().ok()?;
-        let bytes = |kib: Option<u64>| kib.unwrap_or(0).saturating_mul(1024);
-        Some(Usage {
-            heap: bytes(status.rssanon).saturating_add(bytes(status.rssshmem)),
-            memory: bytes(status.vmrss),
-            cpu: self.cpu_time()?,
-            // A group would count init too.
-            tasks: u32::try_from(status.threads).ok()?.saturating_add(1),
-        })
     }
 
     /// Records that a tier of a limit was passed.

@@ -98,11 +98,9 @@ pub(super) async fn watch(worker: Arc<Worker>) {
 
 async fn follow(worker: &Worker) {
     let Some(probe) = &worker.probe else { return };
-    let registered = probe
-        .watch()
-        .try_clone_to_owned()
-        .and_then(|fd| register(fd, Interest::READABLE));
-    let Ok(watch) = registered else { return };
+    let Ok(watch) = register(Arc::clone(probe.watch()), Interest::READABLE) else {
+        return;
+    };
     while let Ok(mut ready) = watch.readable().await {
         // What comes from here on is announced anew.
         ready.clear_ready();

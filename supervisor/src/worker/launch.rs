@@ -26,7 +26,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::dying::Reports;
 use super::handshake::{Ready, load_and_create, ready};
 use super::launch_error::{LaunchError, setup};
+use super::process::Process;
 use super::serve::{Io, serve};
+use super::usage::Connections;
 use super::{Timeline, Times, Worker, attestation, denials, events};
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
@@ -249,6 +251,10 @@ async fn confined(
         reports: setup("report of init", Reports::new(launched.report))?,
     };
     let pid = sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
+    let connections = Connections::under(&request.plugin.grants);
+    let process = setup("procfs", process(pid, connections))?;
+    // Else they may be another process's.
+    sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
     let worker = Worker {
         plugin: request.plugin,
         launcher: request.launcher,
@@ -258,6 +264,8 @@ async fn confined(
         init: launched.init,
         pid,
         probe,
+        process,
+        connections,
         expected,
         baseline,
         attestations: AtomicU64::new(1),
@@ -280,6 +288,13 @@ async fn confined(
         timeline: OnceLock::new(),
     };
     Ok((Arc::new(worker), tasks))
+}
+
+fn process(pid: u32, connections: Connections) -> io::Result<Process> {
+    match connections {
+        Connections::OfNamespace => Process::open_with_network(pid),
+        Connections::Impossible | Connections::OfProcesses => Process::open(pid),
+    }
 }
 
 fn demand(report: &Report, demands: &Demands) -> Result<(), Box<Unmet>> {

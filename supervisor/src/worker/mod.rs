@@ -17,8 +17,10 @@ mod handshake;
 pub(crate) mod launch;
 mod launch_error;
 mod output;
+mod process;
 mod serve;
 mod timeline;
+mod usage;
 
 pub use launch_error::LaunchError;
 pub use timeline::Timeline;
@@ -68,6 +70,8 @@ pub struct Worker {
     pid: u32,
     /// Nothing where it has no cgroup.
     probe: Option<Probe>,
+    process: process::Process,
+    connections: usage::Connections,
     /// What every attestation holds it against.
     expected: Expected,
     baseline: Baseline,

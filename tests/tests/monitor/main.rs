@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
+mod audit;
 mod events;
 
 /// So that no poll sees what an event should tell.
