@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod config;
+pub mod crash;
 pub mod doctor;
 pub mod document;
 pub mod elf;

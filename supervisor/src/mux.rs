@@ -4,6 +4,7 @@
 //! that came and every tick of the clock. What the worker says is hostile: a frame that
 //! answers nothing is a [`ProtocolError`].
 
+mod history;
 mod outcome;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use ipc_proto::limits::MAX_QUEUED_REQUESTS;
 use ipc_proto::message::{FromWorker, ToWorker, Upstream};
 use tokio::sync::oneshot;
 
+use history::{History, name_of};
 pub(crate) use outcome::{Delivery, Incoming, OpenError, ProtocolError, Reply, Unanswered};
 
 /// Bytes of requests that may wait for a worker that doesn't read.
@@ -42,6 +44,8 @@ struct Pending {
     /// Whether it is a call or a hook of somebody's.
     call: bool,
     opened: Instant,
+    /// What was asked for.
+    name: Box<str>,
     deadline: Option<Instant>,
     /// When the worker was told to cancel it.
     cancelled: Option<Instant>,
@@ -65,6 +69,7 @@ pub(crate) struct Mux {
     out: Vec<u8>,
     written: usize,
     closed: bool,
+    history: History,
 }
 
 /// What the clock asks for.
@@ -110,6 +115,7 @@ impl Mux {
                 expects,
                 call: matches!(message, ToWorker::Call { .. } | ToWorker::Hook { .. }),
                 opened: now,
+                name: name_of(message),
                 deadline,
                 cancelled: None,
                 reply: Some(reply),
@@ -231,13 +237,14 @@ impl Mux {
         if pending.expects != expected {
             return Err(ProtocolError::Unsolicited { kind, call });
         }
+        let took = now.duration_since(pending.opened);
+        self.history.answered(call, pending.name, took, &reply);
         let panicked = matches!(reply, Reply::Returned { status: PANIC, .. });
         let wanted = pending.reply.is_some() && pending.call;
-        let took = wanted.then(|| now.duration_since(pending.opened));
         let delivery = pending.reply.map(|to| Delivery { to, reply });
         Ok(Incoming::Answered {
             call,
-            took,
+            took: wanted.then_some(took),
             panicked,
             delivery,
         })

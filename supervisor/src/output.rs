@@ -40,7 +40,7 @@ pub fn escape_line(bytes: &[u8]) -> String {
 }
 
 /// Where a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// Standard output.
@@ -52,7 +52,7 @@ pub enum Source {
 }
 
 /// One line of a plugin, escaped.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Line {
     /// Where it came from.
     pub source: Source,

@@ -7,6 +7,7 @@ use ipc_proto::message::HostOp;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
+use crate::crash::Crash;
 use crate::ending::Ending;
 use crate::grants::Grants;
 use crate::host::{Context, HostAnswer};
@@ -47,6 +48,8 @@ pub enum Event {
         /// What.
         notice: Notice,
     },
+    /// A plugin's worker crashed; told when its backtrace is worked out.
+    Crash(Arc<Crash>),
 }
 
 /// Something that a plugin says.

@@ -3,8 +3,10 @@
 //! A supervisor has one I/O thread, on which every worker's tasks run; its methods can
 //! be awaited on any runtime.
 
+mod backtrace;
 mod builder;
 mod call;
+mod crashes;
 mod fds;
 mod lease;
 mod load;
@@ -30,6 +32,7 @@ pub(crate) use load::confinement;
 pub use status::PluginStatus;
 
 use crate::config::Policy;
+use crate::crash::Desk;
 use crate::elf::{Library, LibraryDirs};
 use crate::filters::Filters;
 use crate::launcher::Launcher;
@@ -72,6 +75,7 @@ struct Shared {
     launches: std::sync::atomic::AtomicU64,
     speaker: Speaker,
     rota: Mutex<monitor::Rota>,
+    desk: Arc<Desk>,
 }
 
 /// One plugin of the registry.

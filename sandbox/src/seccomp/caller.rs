@@ -14,13 +14,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use serde::{Deserialize, Serialize};
 
 use super::describe::Lookup;
+use crate::trace::Top;
 
 /// The most bytes of the table of mappings that are looked at.
 const MAX_MAPS: u64 = 1 << 20;
-/// The most executable mappings that are kept.
-const MAX_MAPPINGS: usize = 256;
+/// The most mappings that are kept.
+const MAX_MAPPINGS: usize = 512;
 /// The most bytes of an fd's target that are kept.
 const MAX_TARGET: usize = 256;
 
@@ -31,17 +33,34 @@ pub struct Caller {
     memory: File,
 }
 
-/// A piece of a file that a process can execute.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A piece of a process's memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
     /// Its first address.
     pub start: u64,
     /// The first address beyond it.
     pub end: u64,
+    /// As procfs writes them: `r-xp`.
+    pub permissions: String,
     /// Where in the file it begins.
     pub offset: u64,
-    /// The file's path in the process's root, as procfs escapes it.
+    /// The file's path in the process's root, as procfs escapes it, or what else it is; empty
+    /// where it is nothing that has a name.
     pub path: String,
+}
+
+impl Mapping {
+    /// Whether code can be in it.
+    #[must_use]
+    pub fn is_executable(&self) -> bool {
+        self.permissions.as_bytes().get(2) == Some(&b'x')
+    }
+
+    /// Whether an address lies in it.
+    #[must_use]
+    pub fn holds(&self, address: u64) -> bool {
+        (self.start..self.end).contains(&address)
+    }
 }
 
 impl Caller {
@@ -62,38 +81,86 @@ impl Caller {
     /// # Errors
     /// `WouldBlock` where it isn't asleep yet; what reading `/proc/TID/syscall` gives.
     pub fn stack_pointer(&self) -> io::Result<u64> {
-        let mut text = String::new();
-        open(&self.folder, "syscall")?
-            .take(512)
-            .read_to_string(&mut text)?;
         // Number and arguments of the call, stack pointer, instruction pointer
         // (proc_pid_syscall(5)); or the word `running`.
-        let field = text.split_whitespace().rev().nth(1);
-        let pointer = field.and_then(|field| field.strip_prefix("0x"));
-        pointer
-            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-            .ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        self.top().map(|top| top.sp)
     }
 
-    /// Its executable mappings of files below `folder`, the first 256.
+    /// Where it is: stack pointer and instruction pointer, of a thread that is asleep or stopped.
+    ///
+    /// # Errors
+    /// As [`stack_pointer`](Self::stack_pointer).
+    pub fn top(&self) -> io::Result<Top> {
+        let fields = self.syscall()?;
+        let mut last = fields.split_whitespace().rev().map(hexadecimal);
+        match (last.next().flatten(), last.next().flatten()) {
+            (Some(ip), Some(sp)) => Ok(Top { ip, sp }),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// The name that the thread gave itself; hostile bytes.
+    ///
+    /// # Errors
+    /// What reading `/proc/TID/comm` gives.
+    pub fn name(&self) -> io::Result<Vec<u8>> {
+        let mut name = Vec::new();
+        open(&self.folder, "comm")?
+            .take(64)
+            .read_to_end(&mut name)?;
+        Ok(name.trim_ascii_end().to_owned())
+    }
+
+    /// Its executable mappings of files below `folder`, the first 512.
     ///
     /// # Errors
     /// What reading `/proc/TID/maps` gives.
     pub fn code_below(&self, folder: &str) -> io::Result<Vec<Mapping>> {
+        self.mappings_that(|mapping| {
+            let below = mapping.path.strip_prefix(folder);
+            mapping.is_executable() && below.is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
+
+    /// What is mapped; the first 512 of those that have a name or code, or hold `address`.
+    ///
+    /// # Errors
+    /// What reading `/proc/TID/maps` gives.
+    pub fn mappings(&self, address: u64) -> io::Result<Vec<Mapping>> {
+        self.mappings_that(|mapping| {
+            mapping.is_executable() || !mapping.path.is_empty() || mapping.holds(address)
+        })
+    }
+
+    fn mappings_that(&self, wanted: impl Fn(&Mapping) -> bool) -> io::Result<Vec<Mapping>> {
         let maps = BufReader::new(open(&self.folder, "maps")?.take(MAX_MAPS));
         let mut mappings = Vec::new();
-        for line in maps.lines() {
+        for line in maps.split(b'\n') {
             // The last one is cut where the table is longer.
-            let Some(mapping) = parse(&line?) else {
+            let Some(mapping) = parse(&String::from_utf8_lossy(&line?)) else {
                 continue;
             };
-            let below = mapping.path.strip_prefix(folder);
-            if below.is_some_and(|rest| rest.starts_with('/')) && mappings.len() < MAX_MAPPINGS {
+            if wanted(&mapping) {
                 mappings.push(mapping);
+            }
+            if mappings.len() == MAX_MAPPINGS {
+                break;
             }
         }
         Ok(mappings)
     }
+
+    fn syscall(&self) -> io::Result<String> {
+        let mut text = String::new();
+        open(&self.folder, "syscall")?
+            .take(512)
+            .read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+fn hexadecimal(field: &str) -> Option<u64> {
+    u64::from_str_radix(field.strip_prefix("0x")?, 16).ok()
 }
 
 impl Lookup for Caller {
@@ -115,18 +182,18 @@ fn open(folder: &OwnedFd, name: &str) -> io::Result<File> {
     Ok(openat(folder, name, flags, Mode::empty())?.into())
 }
 
-/// A line of proc_pid_maps(5), if it is of an executable mapping with a path.
+/// A line of proc_pid_maps(5).
 fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
-    let executable = fields.next()?.as_bytes().get(2) == Some(&b'x');
+    let permissions = fields.next().filter(|four| four.len() == 4)?;
     let offset = fields.next()?;
     let path = fields.nth(2)?.trim_start();
     let number = |digits| u64::from_str_radix(digits, 16).ok();
-    (executable && !path.is_empty()).then_some(())?;
     Some(Mapping {
         start: number(start)?,
         end: number(end)?,
+        permissions: permissions.to_owned(),
         offset: number(offset)?,
         path: path.to_owned(),
     })
@@ -188,9 +255,11 @@ mod tests {
             (mapping.offset, &*mapping.path),
             (0x1000, "/plugin/plugin.so")
         );
+        assert!(mapping.is_executable());
+        let data = parse("7f00-7f01 rw-p 00000000 00:00 0 ").unwrap();
+        assert!(!data.is_executable() && data.path.is_empty());
         for other in [
-            "7f00-7f01 rw-p 00001000 00:1d 5 /plugin/plugin.so",
-            "7f00-7f01 r-xp 00000000 00:00 0 ",
+            "7f00-7f01 rx 00001000 00:1d 5 /plugin/plugin.so",
             "7f00-7f01 r-xp 00001",
             "7f00-7f01",
             "",

@@ -43,6 +43,14 @@ pub fn resume(thread: Pid, signal: i32) -> io::Result<()> {
     plain(libc::PTRACE_CONT, thread, signal as usize)
 }
 
+/// Lets a stopped thread go on untraced.
+///
+/// # Errors
+/// `ESRCH` where it is gone.
+pub fn detach(thread: Pid) -> io::Result<()> {
+    plain(libc::PTRACE_DETACH, thread, 0)
+}
+
 /// Leaves a thread of a stopped process stopped, until it is continued.
 ///
 /// # Errors

@@ -7,9 +7,11 @@
 
 mod record;
 mod registers;
+mod thread;
 
 pub use record::{Held, RECORD, Report};
 pub use registers::{NAMES, Registers, Top};
+pub use thread::thread_of;
 
 use std::time::Duration;
 
@@ -81,7 +83,9 @@ impl Tracer {
                     self.told = true;
                     tell(&held);
                 }
-                let _ = ptrace::resume(thread, 0);
+                // A traced thread would stay a zombie, and count as a task, until init has
+                // its turn to reap it.
+                let _ = ptrace::detach(thread);
             }
             _ => {
                 let _ = ptrace::resume(thread, 0);

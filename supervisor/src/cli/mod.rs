@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, and one sentence per failure.
 
 mod check;
+mod crash;
 mod doctor;
 mod enable;
 mod exit;
@@ -75,6 +76,8 @@ enum Command {
     Violations(violations::Arguments),
     /// Allow a plugin again that was unmounted for its violations.
     Enable(enable::Arguments),
+    /// Show how workers died: signal, registers, backtrace, memory, last calls and lines.
+    Crash(crash::Arguments),
     /// Show what this host offers, what is missing, and what mends it.
     Doctor(doctor::Arguments),
 }
@@ -144,6 +147,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Profile(arguments) => profile::profile(&arguments),
         Command::Violations(arguments) => violations::violations(&arguments, &state),
         Command::Enable(arguments) => enable::enable(&arguments, &state),
+        Command::Crash(arguments) => crash::crash(&arguments, &state),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
     };
     match result {

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, flock, fsync, mkdirat, openat2, renameat,
-    unlinkat,
+    AtFlags, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, fsync, mkdirat, openat2,
+    renameat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -45,7 +45,7 @@ pub struct StateDir {
 #[derive(Debug, thiserror::Error)]
 #[error("can't {action} {}: {source}", path.display())]
 pub struct StateError {
-    /// What was tried: `use the folder`, `read`, `write`.
+    /// What was tried: `use the folder`, `read`, `write`, `remove`.
     pub action: &'static str,
     /// Which file or folder.
     pub path: PathBuf,
@@ -102,6 +102,44 @@ impl StateDir {
             path: self.path.join(name),
             folder: self.at(name, flags).map_err(failed)?,
         })
+    }
+
+    /// The folder `name` in it, if there is one.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn existing(&self, name: &str) -> Result<Option<StateDir>, StateError> {
+        match self.at(name, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(folder) => Ok(Some(StateDir {
+                path: self.path.join(name),
+                folder,
+            })),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(self.error("use the folder", name, error.into())),
+        }
+    }
+
+    /// What is in it, the first `max` names as they come; none that begins with a dot.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn names(&self, max: usize) -> Result<Vec<String>, StateError> {
+        let listed = self
+            .at(".", OFlags::RDONLY | OFlags::DIRECTORY)
+            .and_then(Dir::new);
+        let mut names = Vec::new();
+        let failed = |error: Errno| self.error("read", ".", error.into());
+        for entry in listed.map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            match entry.file_name().to_str() {
+                Ok(name) if !name.starts_with('.') => names.push(name.to_owned()),
+                _ => {}
+            }
+            if names.len() == max {
+                break;
+            }
+        }
+        Ok(names)
     }
 
     /// The bytes of the file `name`, or `None` where there is none.

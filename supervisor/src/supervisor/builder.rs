@@ -10,10 +10,12 @@ use sandbox::cgroup::Place;
 use sandbox::report::Control;
 use sandbox::seccomp::{BuiltinError, init_program};
 use sandbox::support::foreseen;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
+use super::crashes::attend;
 use super::{Shared, Supervisor, fds, sonames};
 use crate::config::{Grantable, Network, Policy};
+use crate::crash::Desk;
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
 use crate::files::allowed;
 use crate::filters::Filters;
@@ -160,8 +162,14 @@ async fn run(
     ready: oneshot::Sender<Result<Arc<Shared>, StartError>>,
     mut stopped: watch::Receiver<()>,
 ) {
-    match builder.prepare().await {
+    let (desk, cases) = Desk::new();
+    match builder.prepare(desk).await {
         Ok(shared) => {
+            let closing = Arc::new(Notify::new());
+            let crashes = attend(Arc::downgrade(&shared), cases, Arc::clone(&closing));
+            let crashes = tokio::spawn(crashes);
+            // Backtraces are worked out by the launcher's workers.
+            let until_then = Arc::clone(&shared);
             let audit = tokio::spawn(super::monitor::poll(Arc::downgrade(&shared)));
             let launcher = shared.launcher.clone();
             let keeper = shared.speaker.keeper.clone();
@@ -170,6 +178,9 @@ async fn run(
                 while stopped.changed().await.is_ok() {}
             }
             audit.abort();
+            closing.notify_one();
+            crashes.await.ok();
+            drop(until_then);
             launcher.stop().await;
             // The last that is heard of workers is what their end brings.
             keeper.iter().for_each(|keeper| keeper.close());
@@ -181,7 +192,7 @@ async fn run(
 }
 
 impl Builder {
-    async fn prepare(self) -> Result<Arc<Shared>, StartError> {
+    async fn prepare(self, desk: Desk) -> Result<Arc<Shared>, StartError> {
         // Before the launcher, which inherits the limit.
         fds::raise_limit(MAX_WORKERS);
         let state = self.state_dir.as_deref().map(StateDir::open).transpose()?;
@@ -226,6 +237,7 @@ impl Builder {
             launches: AtomicU64::new(0),
             speaker,
             rota: Mutex::default(),
+            desk: Arc::new(desk),
         }))
     }
 }

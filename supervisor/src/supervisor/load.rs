@@ -313,6 +313,7 @@ impl Shared {
         let request = Request {
             plugin: Arc::clone(plugin),
             launcher: self.launcher.clone(),
+            desk: Arc::clone(&self.desk),
             plan,
             filter,
             package: Arc::clone(package),

@@ -72,6 +72,9 @@ impl Worker {
                     let (package, held) = (Arc::clone(&worker.package), Arc::clone(&listener));
                     let evidence = Evidence::gather(call, answer, held, package, permit).await;
                     let violation = evidence.add_to(violation, &call, phase, answer);
+                    if answer == Answer::Killed {
+                        worker.look_at_waiting(call.tid).await;
+                    }
                     worker.settle(&listener, &call, answer, |worker| {
                         worker.violate(violation);
                     });

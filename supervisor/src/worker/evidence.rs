@@ -7,9 +7,9 @@ use sandbox::mounts::PLUGIN_FOLDER;
 use sandbox::seccomp::{
     Allowance, Caller, Grant, Listener, Lookup, Mapping, Notification, Phase, Registers,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::looking::aside;
 use crate::package::Package;
 use crate::violations::{Answer, Denial, Frame, Violation};
 
@@ -82,21 +82,13 @@ impl Evidence {
         package: Arc<Package>,
         permit: OwnedSemaphorePermit,
     ) -> Evidence {
-        let (tell, told) = oneshot::channel();
         let look = move || {
             let evidence = Evidence::seen(&call, &listener, &package);
-            // By then nobody may wait.
-            tell.send(evidence).ok();
             drop(permit);
+            evidence
         };
-        let thread = std::thread::Builder::new().name("cordon-evidence".into());
-        // Where no thread can be made nobody tells.
-        let looking = thread.spawn(look);
-        let seen = match timeout(PATIENCE, told).await {
-            Ok(Ok(evidence)) => evidence,
-            Ok(Err(_)) if looking.is_err() => Self::of_registers(&call, "no thread to look with"),
-            _ => Self::of_registers(&call, "its memory didn't answer in time"),
-        };
+        let seen = aside(PATIENCE, look).await;
+        let seen = seen.unwrap_or_else(|why| Self::of_registers(&call, why));
         if answer == Answer::Killed {
             // Nothing ever allows it, and nobody is to wait for that to be found.
             return seen;
@@ -218,8 +210,7 @@ fn stack_pointer(caller: &Caller) -> std::io::Result<u64> {
 
 /// The file that an address lies in, and where.
 fn locate(code: &[Mapping], address: u64) -> Option<(&str, u64)> {
-    let holds = |mapping: &&Mapping| (mapping.start..mapping.end).contains(&address);
-    let mapping = code.iter().find(holds)?;
+    let mapping = code.iter().find(|mapping| mapping.holds(address))?;
     let offset = mapping.offset.checked_add(address - mapping.start)?;
     Some((&mapping.path, offset))
 }
@@ -246,6 +237,7 @@ mod tests {
         let mapping = |start, end, offset| Mapping {
             start,
             end,
+            permissions: "r-xp".into(),
             offset,
             path: "/plugin/plugin.so".into(),
         };

@@ -30,6 +30,7 @@ use super::process::Process;
 use super::serve::{Io, serve};
 use super::usage::Connections;
 use super::{Timeline, Times, Worker, attestation, denials, events};
+use crate::crash::Desk;
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
 use crate::launcher::{Launched, Launcher, inode};
@@ -46,6 +47,8 @@ const FOREVER: Duration = Duration::from_secs(3600);
 pub(crate) struct Request {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) launcher: Launcher,
+    /// Where its crash goes.
+    pub(crate) desk: Arc<Desk>,
     pub(crate) plan: Plan,
     pub(crate) filter: Arc<Filter>,
     pub(crate) package: Arc<Package>,
@@ -280,6 +283,9 @@ async fn confined(
         events: Mutex::default(),
         wake: Notify::new(),
         cause: Mutex::new(None),
+        scene: Mutex::new(None),
+        desk: request.desk,
+        since: Instant::now(),
         ended: watch::Sender::new(None),
         times: request.times,
         demands: request.demands,

@@ -8,6 +8,7 @@
 mod attestation;
 mod audit;
 mod cpu;
+mod crash;
 mod denials;
 mod disk;
 mod dying;
@@ -16,6 +17,7 @@ mod evidence;
 mod handshake;
 pub(crate) mod launch;
 mod launch_error;
+mod looking;
 mod output;
 mod process;
 mod serve;
@@ -38,6 +40,7 @@ use sandbox::report::{Demands, Finding, Report};
 use sandbox::seccomp::Phase;
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::crash::{Desk, Scene};
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
 use crate::launcher::Launcher;
@@ -89,6 +92,10 @@ pub struct Worker {
     events: Mutex<events::Meter>,
     wake: Notify,
     cause: Mutex<Option<Ending>>,
+    /// What was seen of its death, or why nothing.
+    scene: Mutex<Option<Result<Scene, String>>>,
+    desk: Arc<Desk>,
+    since: Instant,
     ended: watch::Sender<Option<Ending>>,
     times: Times,
     demands: Demands,

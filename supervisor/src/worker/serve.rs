@@ -10,7 +10,6 @@ use ipc_proto::message::{HostOp, ToWorker};
 use sandbox::cgroup::Events;
 use sandbox::sys::pidfd::exit_status;
 use sandbox::sys::socket::receive;
-use sandbox::trace::Report;
 use sandbox::weaken::{Weakened, off};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::io::{Interest, Ready};
@@ -60,7 +59,7 @@ pub(super) async fn serve(worker: Arc<Worker>, io: Io) {
             biased;
             _ = io.exit.readable() => break,
             report = io.reports.next() => {
-                status = worker.dies(report);
+                status = worker.dies(report).await;
                 break;
             }
             () = sleep_until(timer) => {
@@ -241,14 +240,6 @@ impl Worker {
         self.flush();
     }
 
-    /// Init reports: its worker has ended, or will as soon as nothing holds it.
-    fn dies(&self, report: Option<Report>) -> Option<ExitStatus> {
-        match report? {
-            Report::Held(held) => Some(held.exit_status()),
-            Report::Ended(status) => Some(status),
-        }
-    }
-
     fn protocol(&self, what: &str) {
         let what = escape(what.as_bytes());
         if self.kill(Ending::Protocol { what: what.clone() }) {
@@ -271,6 +262,7 @@ impl Worker {
         if unasked && self.cause().is_none() {
             self.plugin.record.notice(Notice::Exited);
         }
+        let calls = self.last_calls();
         lock(&self.mux).close();
         // While its groups are there: the launcher's count comes only once they are not.
         self.audit_events();
@@ -295,6 +287,7 @@ impl Worker {
         }
         let cause = lock(&self.cause).take();
         let ending = cause.unwrap_or_else(|| Ending::classify(status, events));
+        self.hand_in_crash(&ending, calls);
         self.plugin.worker_ended(&ending);
         self.ended.send_replace(Some(ending));
     }

@@ -181,6 +181,10 @@ async fn log(supervisor: Arc<Supervisor>) {
                     }
                     continue;
                 }
+                Ok(Event::Crash(crash)) => {
+                    tracing::info!("{} crashed, see `cordon crash show {}`", crash.plugin, crash.id);
+                    continue;
+                }
                 Ok(Event::State { plugin, state }) => {
                     tracing::info!("{plugin} is {state}");
                     continue;

@@ -1,0 +1,5 @@
+//! What is known of a worker that died.
+
+mod deaths;
+mod kept;
+mod tracing;
