@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, fstatfs};
-use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
+use rustix::process::Uid;
 
 /// A step on a control file or a group's directory that the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,46 @@ impl Directory {
         let below = below.as_ref();
         rustix::fs::unlinkat(&self.fd, below, AtFlags::REMOVEDIR)
             .map_err(|errno| self.error("remove", below, errno))
+    }
+
+    /// The names of the groups in this one, the first `most`.
+    pub(super) fn groups(&self, most: usize) -> Result<Vec<String>, FileError> {
+        let refused = |errno| self.error("list", "", errno);
+        let entries = rustix::fs::Dir::new(self.listable()?).map_err(refused)?;
+        let mut groups = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(refused)?;
+            let name = entry.file_name().to_str();
+            if let Ok(name) = name
+                && entry.file_type().is_dir()
+                && !matches!(name, "." | "..")
+                && groups.len() < most
+            {
+                groups.push(name.to_owned());
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Who made it.
+    pub(super) fn owner(&self) -> Result<Uid, FileError> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|errno| self.error("stat", "", errno))?;
+        Ok(Uid::from_raw(stat.st_uid))
+    }
+
+    /// Locks it for as long as what comes back is open; EWOULDBLOCK if somebody has.
+    pub(super) fn lock(&self) -> Result<OwnedFd, FileError> {
+        let fd = self.listable()?;
+        flock(&fd, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|errno| self.error("lock", "", errno))?;
+        Ok(fd)
+    }
+
+    /// Itself, to be listed and locked: an `O_PATH` fd is good for neither.
+    fn listable(&self) -> Result<OwnedFd, FileError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | FILE;
+        rustix::fs::openat(&self.fd, ".", flags, Mode::empty())
+            .map_err(|errno| self.error("open", "", errno))
     }
 
     /// Opens a control file for reading.

@@ -24,6 +24,7 @@ mod membership;
 mod parent;
 mod pressure;
 mod probe;
+mod stale;
 mod v1;
 mod v2;
 
@@ -38,3 +39,4 @@ pub use membership::MemberError;
 pub use parent::{Parent, ParentError};
 pub use pressure::Stalled;
 pub use probe::{Probe, ProbeError};
+pub use stale::{own_name, remove_stale};

@@ -1,5 +1,6 @@
 //! The supervisor's own group, below which its workers get theirs.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub enum ParentError {
         "{0:?} is no name for a cgroup: 1 to 64 of letters, digits, '-', '_' and '.', not '.' first"
     )]
     Name(String),
-    /// Another supervisor has it, or one has left it behind.
+    /// Another supervisor has it.
     #[error("the cgroup {} exists already; choose another name, or remove it", .0.display())]
     Exists(PathBuf),
     /// A controller isn't passed down to this group.
@@ -156,7 +157,7 @@ impl Parent {
             reachable?;
         }
         if layout.kind() == Kind::V2 {
-            for Pair { base, own } in &parent.groups {
+            for Pair { base, own, .. } in &parent.groups {
                 parent.quarters = make_room(base, ours)?;
                 pass_controllers(&base.descend(SHARED)?)?;
                 pass_controllers(own)?;
@@ -221,7 +222,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// The group that all supervisors share.
-const SHARED: &str = "cordon";
+pub(super) const SHARED: &str = "cordon";
 
 /// One hierarchy's part of a parent.
 #[derive(Debug)]
@@ -230,6 +231,8 @@ struct Pair {
     base: Directory,
     /// `cordon/NAME`.
     own: Arc<Directory>,
+    /// Says that it is in use, to who looks for stale ones.
+    _lock: OwnedFd,
 }
 
 fn make(base: Directory, name: &str) -> Result<Pair, ParentError> {
@@ -248,16 +251,22 @@ fn make(base: Directory, name: &str) -> Result<Pair, ParentError> {
         }
         let made = base.descend(SHARED).and_then(|shared| {
             shared.make(name)?;
-            shared.descend(name)
+            let own = shared.descend(name)?;
+            let lock = own.lock()?;
+            // Until it was locked it could be taken for a stale one, and removed.
+            own.read("cgroup.procs")?;
+            Ok((own, lock))
         });
         match made {
-            Ok(own) => {
+            Ok((own, lock)) => {
                 return Ok(Pair {
                     base,
                     own: Arc::new(own),
+                    _lock: lock,
                 });
             }
-            Err(error) if matches!(error.errno, Errno::NOENT | Errno::NODEV) => {}
+            Err(error)
+                if matches!(error.errno, Errno::NOENT | Errno::NODEV | Errno::WOULDBLOCK) => {}
             Err(error) if error.errno == Errno::EXIST => {
                 return Err(ParentError::Exists(error.path));
             }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::process::{Pid, getpid};
 
 use crate::ceiling::Ceiling;
-use crate::cgroup::{Layout, LayoutError, Parent, ParentError};
+use crate::cgroup::{Layout, LayoutError, Parent, ParentError, remove_stale};
 
 /// The group that all workers' are in.
 pub(super) fn parent(ceiling: &Ceiling, supervisor: &OwnedFd) -> Result<Parent, GroupError> {
@@ -15,6 +15,8 @@ pub(super) fn parent(ceiling: &Ceiling, supervisor: &OwnedFd) -> Result<Parent, 
     let supervisor = Pid::from_raw(pid as i32);
     let ours: Vec<Pid> = supervisor.into_iter().chain([getpid()]).collect();
     let (place, name) = (&ceiling.cgroup_place, &ceiling.cgroup_name);
+    // What can't be removed harms nobody, and is tried again at the next start.
+    remove_stale(&layout, place);
     Ok(Parent::create(&layout, place, name, &ours)?)
 }
 

@@ -4,10 +4,15 @@ use rustix::io::Errno;
 
 use super::container::RUN_OPTIONS;
 use super::{Facility, Offer, State};
-use crate::cgroup::{CpuMax, Kind, Layout, LayoutError, Limits, Parent, ParentError, Place};
+use crate::cgroup::{
+    CpuMax, Kind, Layout, LayoutError, Limits, Parent, ParentError, Place, own_name,
+};
 
 /// The mend for users of a systemd host.
 const SCOPE: &str = "systemd-run --user --scope -p Delegate=yes cordon ...";
+
+/// The number of the trial's group, beyond those of supervisors in one process.
+const TRIAL: u64 = 1 << 32;
 
 /// Tries with groups at this place.
 pub(super) fn offer(place: &Place) -> Offer {
@@ -15,7 +20,11 @@ pub(super) fn offer(place: &Place) -> Offer {
         Ok(layout) => layout,
         Err(error) => return unmounted(&error),
     };
-    let name = format!("doctor-{}", std::process::id());
+    // By this name what is left of a trial that was killed is found, too.
+    let name = match own_name(TRIAL) {
+        Ok(name) => name,
+        Err(error) => return lacking(error.to_string()).mended_by("mount -t proc proc /proc"),
+    };
     match Parent::create(&layout, place, &name, &[rustix::process::getpid()]) {
         Ok(parent) => limits(&layout, &parent),
         Err(error) => refused(layout.kind(), &error),

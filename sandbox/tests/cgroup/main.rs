@@ -9,6 +9,7 @@ mod layout;
 mod limits;
 mod members;
 mod removal;
+mod stale;
 mod worker;
 
 use std::os::fd::OwnedFd;
@@ -35,8 +36,9 @@ fn limits() -> Limits {
     }
 }
 
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
 fn unique_name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
     format!(
         "test-{}-{}",
         std::process::id(),

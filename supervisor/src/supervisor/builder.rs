@@ -2,11 +2,11 @@
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sandbox::ceiling::{Ceiling, MostGranted};
-use sandbox::cgroup::Place;
+use sandbox::cgroup::{Place, own_name};
 use sandbox::report::Control;
 use sandbox::seccomp::{BuiltinError, init_program};
 use sandbox::support::foreseen;
@@ -34,6 +34,9 @@ const MAX_WORKERS: usize = 2048;
 const MAX_MEMORY: u64 = 1 << 40;
 /// Most tasks that a policy can give one worker.
 const MAX_TASKS: u32 = 8192;
+
+/// Supervisors of this process so far.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// Environment variable for [`Builder::cgroup_parent`].
 pub const CGROUP_PARENT: &str = "CORDON_CGROUP_PARENT";
@@ -77,6 +80,9 @@ pub enum StartError {
     /// The launcher.
     #[error(transparent)]
     Launcher(#[from] LauncherError),
+    /// Its own start time, which its cgroup is named after.
+    #[error("can't read this process's start time (is /proc mounted?): {0}")]
+    Start(#[from] procfs::ProcError),
     /// Threads, pipes.
     #[error("can't start the I/O thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -212,7 +218,7 @@ impl Builder {
         let ceiling = Ceiling {
             uids: uids.as_ref().map_or(0..0, Uids::range),
             cgroup_place: cgroup_place(self.cgroup_parent.as_deref()),
-            cgroup_name: group_name(),
+            cgroup_name: own_name(STARTED.fetch_add(1, Ordering::Relaxed))?,
             cgroup_optional: self.policy.may_lack(Control::Cgroup),
             memory: MAX_MEMORY,
             tasks: MAX_TASKS,
@@ -265,14 +271,4 @@ fn most_granted(policy: &Policy) -> MostGranted {
         nice: most(|grants| grants.nice.map_or(0, Nice::rlimit)),
         realtime: most(|grants| grants.realtime.map_or(0, Realtime::rlimit)),
     }
-}
-
-/// Names this supervisor's cgroup: pid and start time tell whose a stale one is.
-fn group_name() -> String {
-    static STARTED: AtomicU64 = AtomicU64::new(0);
-    let nth = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let start = procfs::process::Process::myself()
-        .and_then(|process| process.stat())
-        .map_or(0, |stat| stat.starttime);
-    format!("{}-{start}-{nth}", std::process::id())
 }

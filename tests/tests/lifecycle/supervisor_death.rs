@@ -106,6 +106,29 @@ fn death_of_one_supervisor_leaves_the_workers_of_another() {
     assert!(status.success(), "{status}");
 }
 
+/// With the launcher dies who removes groups: the next supervisor does it.
+#[test]
+fn groups_of_a_supervisor_that_was_killed_with_its_launcher_go_at_the_next_start() {
+    let before = Traces::of(std::process::id());
+    let run = || Cordon::normal().run(&example("deflate"));
+    let mut killed = run().options(&["--format", "json"]).start();
+    killed.line();
+    let traces = Traces::of(killed.pid());
+    assert!(!traces.groups.is_empty());
+
+    // Stopped, it can't do anything about the launcher's death.
+    kill(Pid::from_raw(killed.pid() as i32), Signal::SIGSTOP).unwrap();
+    for process in &traces.processes {
+        // An init dies with its launcher.
+        kill(Pid::from_raw(process.pid as i32), Signal::SIGKILL).ok();
+    }
+    killed.end(Signal::SIGKILL);
+    let next = run().call("compress", "a").finish();
+
+    assert!(next.status.success(), "{next}");
+    assert_eq!(traces.left(&before), Traces::default());
+}
+
 /// A process that nobody waits for.
 struct Orphan(u32);
 
