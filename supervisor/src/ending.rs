@@ -9,6 +9,7 @@ use sandbox::cgroup::Events;
 use serde::Serialize;
 
 use crate::limits::{Amount, LimitName};
+use crate::violations::Class;
 
 /// Why a worker is no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +69,11 @@ pub enum Ending {
     Panicked,
     /// Its plugin was unmounted for its violations.
     Unmounted,
+    /// Policy has it isolated for a violation.
+    Isolated {
+        /// Of what kind.
+        violation: Class,
+    },
     /// Its confinement wasn't as it must be any more.
     Confinement {
         /// What differed.
@@ -135,6 +141,9 @@ impl fmt::Display for Ending {
             Ending::Protocol { what } => write!(f, "it was killed: protocol violation, {what}"),
             Ending::Panicked => f.write_str("it was killed: a panic poisoned its instance"),
             Ending::Unmounted => f.write_str("it was unmounted for its violations"),
+            Ending::Isolated { violation } => {
+                write!(f, "it was isolated and killed for a violation: {violation}")
+            }
             Ending::Confinement { what } => {
                 write!(f, "it was killed: its confinement has changed, {what}")
             }

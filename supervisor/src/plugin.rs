@@ -20,7 +20,9 @@ use crate::output::{Budget, Charge, Line, Source, Tail};
 use crate::restart::{Decision, Restarts};
 use crate::trust::Digest;
 use crate::usage::Reading;
-use crate::violations::{Class, Kind, Tracker, Verdict, Violation};
+use crate::violations::{
+    Action as Response, Actions, Class, Kind, Severity, Tracker, Verdict, Violation, ViolationRules,
+};
 
 /// Events kept for a slow listener; beyond them it misses the oldest.
 const EVENTS: usize = 4096;
@@ -140,6 +142,15 @@ struct Inner {
     restarted: bool,
     /// Only while it has failed.
     due: Option<Restart>,
+}
+
+/// What is to be done about the worker of a violation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    pub(crate) class: Class,
+    pub(crate) actions: Actions,
+    /// The plugin is unmounted, and its worker to be killed.
+    pub(crate) unmounted: bool,
 }
 
 /// What was counted over all workers of a plugin.
@@ -361,8 +372,8 @@ impl Record {
         self.inner().due
     }
 
-    /// Records a violation; `true` when the plugin is unmounted and its worker to be killed.
-    pub(crate) fn violate(&self, violation: Violation) -> bool {
+    /// Records a violation.
+    pub(crate) fn violate(&self, violation: Violation) -> Outcome {
         let class = violation.kind.class();
         let shared = Arc::new(violation.clone());
         let (verdict, logged) = {
@@ -387,7 +398,7 @@ impl Record {
 
     /// Counts one more like one that was recorded, of which nobody is told; the answer is
     /// that of [`violate`](Record::violate). `None` where none is known.
-    pub(crate) fn repeat(&self, kind: &Kind) -> Option<bool> {
+    pub(crate) fn repeat(&self, kind: &Kind) -> Option<Outcome> {
         let (verdict, logged) = {
             let tracker = &mut self.inner().tracker;
             let verdict = tracker.repeat(kind, Instant::now())?;
@@ -399,14 +410,17 @@ impl Record {
         Some(self.follow(kind.class(), verdict))
     }
 
-    fn follow(&self, class: Class, verdict: Verdict) -> bool {
-        if !verdict.unmount {
-            return false;
+    fn follow(&self, class: Class, verdict: Verdict) -> Outcome {
+        Outcome {
+            class,
+            actions: verdict.actions,
+            unmounted: verdict.unmount && self.unmount(class, verdict.counted),
         }
-        let reason = Unmount {
-            counted: verdict.counted,
-            last: class,
-        };
+    }
+
+    /// `true` when there is a worker to be killed.
+    fn unmount(&self, last: Class, counted: u64) -> bool {
+        let reason = Unmount { counted, last };
         if let Some(keeper) = &self.speaker.keeper
             && !matches!(self.state(), State::Unmounted { .. })
         {
@@ -416,6 +430,21 @@ impl Record {
         // An untrusted plugin never ran; every other state can be unmounted.
         let action = self.advance(lifecycle::Event::ThresholdReached(reason));
         action.is_ok_and(|action| action == Some(Action::Kill))
+    }
+
+    /// What policy has for violations of that severity.
+    pub(crate) fn response(&self, severity: Severity) -> Actions {
+        self.inner().tracker.rules().actions.to(severity)
+    }
+
+    /// What the plugin is restricted by.
+    pub(crate) fn restrictions(&self) -> Actions {
+        self.inner().tracker.restrictions(Instant::now())
+    }
+
+    /// What policy says of its violations.
+    pub(crate) fn violation_rules(&self) -> ViolationRules {
+        *self.inner().tracker.rules()
     }
 
     /// Counts from zero.
@@ -446,6 +475,10 @@ impl Record {
     }
 
     pub(crate) fn host_call(&self, op: &HostOp<'_>) -> HostAnswer {
+        let tells = matches!(op, HostOp::ContextSet { .. } | HostOp::Emit { .. });
+        if tells && self.restrictions().contains(Response::Revoke) {
+            return HostAnswer::DENIED;
+        }
         let mut emitted = None;
         let answer = self.inner().context.answer(op, |name, payload| {
             emitted = Some((name.to_owned(), payload.to_vec()));

@@ -147,6 +147,7 @@ fn may_do_better(failure: &Failure) -> bool {
             | Ending::Confinement { .. }
             | Ending::Unloaded
             | Ending::Unmounted
+            | Ending::Isolated { .. }
             | Ending::Lost => false,
         },
     }

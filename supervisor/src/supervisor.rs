@@ -218,6 +218,9 @@ impl Supervisor {
         let entry = plugins.get(plugin);
         let entry = entry.ok_or_else(|| ManageError::Unknown(plugin.clone()))?;
         entry.record.reset_violations();
+        if let Some(worker) = &entry.worker {
+            worker.restrained.notify_one();
+        }
         Ok(())
     }
 

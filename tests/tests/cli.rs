@@ -215,7 +215,7 @@ fn folder_is_served_as_json_lines_until_sigint_and_exits_with_0() {
         let expected = [(&"deflate".into(), &active), (&"wordcount".into(), &active)];
         assert_eq!(states.collect::<Vec<_>>(), expected);
         let fields = "by_kind calls conceded counted digest id launches path pid restart_in_ms \
-             restarts state trust usage version";
+             restarts restrictions state trust usage version";
         assert_eq!(names(&plugins[0]), fields);
         let fields = "connections cpu_us disk_bytes fds heap_bytes read_bytes threads \
              written_bytes";

@@ -1,7 +1,7 @@
 //! What bounds a worker's memory, tasks and CPU time: its groups, or what stands in for them.
 
 use super::{AttestError, Expected, mismatch};
-use crate::cgroup::{Limits, Probe};
+use crate::cgroup::{Applied, Limits, Probe};
 use crate::plan::Bounds;
 use crate::report::{Control, Enforcement, Report};
 use crate::weaken::{Weakened, off};
@@ -36,7 +36,16 @@ pub(super) fn attest(
 
 /// Limits, from the kernel's files behind the fds that the launcher sent.
 fn within(groups: &Probe, limits: &Limits, expected: &Expected) -> Result<String, AttestError> {
-    let applied = groups.read_limits()?;
+    let found = groups.read_limits()?;
+    // A worker that is restricted for its violations has less of a core than it was granted.
+    let granted = limits.cpu_max;
+    let less =
+        found.cpu_max.period_us == granted.period_us && found.cpu_max.quota_us < granted.quota_us;
+    let cpu_max = if less { granted } else { found.cpu_max };
+    let applied = Applied {
+        cpu_max,
+        ..found.clone()
+    };
     if !off(Weakened::Memory) && !off(Weakened::Pids) {
         applied.verify(limits)?;
     }
@@ -48,8 +57,8 @@ fn within(groups: &Probe, limits: &Limits, expected: &Expected) -> Result<String
         "memory {} MiB, tasks {}, cpu {}/{} us",
         applied.memory_max >> 20,
         applied.pids_max,
-        applied.cpu_max.quota_us,
-        applied.cpu_max.period_us
+        found.cpu_max.quota_us,
+        found.cpu_max.period_us
     ))
 }
 

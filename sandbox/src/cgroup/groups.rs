@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::counters::field;
 use super::directory::{Directory, FileError};
 use super::layout::Kind;
-use super::limits::{Applied, LimitError};
+use super::limits::{Applied, CpuMax, LimitError};
 use super::{v1, v2};
 
 /// What the fds of [`Leaf::directories`](super::Leaf::directories) are, for the process
@@ -207,6 +208,47 @@ impl Groups {
         match self.kind() {
             Kind::V2 => v2::read(self),
             Kind::Hybrid | Kind::V1 => v1::read(self),
+        }
+    }
+
+    /// Begins to stop every process, or lets them run on.
+    pub(super) fn freeze(&self, frozen: bool) -> Result<(), FileError> {
+        let tracking = self.tracking();
+        match (self.kind(), frozen) {
+            (Kind::V1, true) => tracking.write(v1::STATE, v1::FROZEN),
+            (Kind::V1, false) => tracking.write(v1::STATE, v1::THAWED),
+            (_, frozen) => tracking.write("cgroup.freeze", if frozen { "1" } else { "0" }),
+        }
+    }
+
+    /// Whether all processes stand still.
+    pub(super) fn frozen(&self) -> Result<bool, FileError> {
+        match self.kind() {
+            Kind::V1 => v1::frozen(self.tracking()),
+            Kind::V2 | Kind::Hybrid => self.state("frozen"),
+        }
+    }
+
+    /// What `cgroup.events` says of `key`.
+    pub(super) fn state(&self, key: &str) -> Result<bool, FileError> {
+        Ok(field(&self.tracking().read("cgroup.events")?, key) == Some(1))
+    }
+
+    /// Sets CPU bandwidth; whether it holds is for [`read_limits`](Self::read_limits) to say.
+    pub(super) fn write_cpu_max(&self, cpu_max: CpuMax) -> Result<(), FileError> {
+        let CpuMax {
+            quota_us,
+            period_us,
+        } = cpu_max;
+        match self.kind() {
+            Kind::V2 => self
+                .cpu()
+                .write("cpu.max", &format!("{quota_us} {period_us}")),
+            Kind::Hybrid | Kind::V1 => {
+                let (quota, period) = (quota_us.to_string(), period_us.to_string());
+                self.cpu().write("cpu.cfs_period_us", &period)?;
+                self.cpu().write("cpu.cfs_quota_us", &quota)
+            }
         }
     }
 }

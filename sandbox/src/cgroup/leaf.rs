@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::counters::{Counters, Events, ReadError, Usage, field};
+use super::counters::{Counters, Events, ReadError, Usage};
 use super::directory::{Directory, FileError};
 use super::groups::{Directories, Groups};
 use super::layout::{Kind, Layout};
@@ -175,7 +175,7 @@ impl Leaf {
     /// # Errors
     /// What the kernel refused.
     pub fn freeze(&self) -> Result<(), FileError> {
-        self.set_frozen(true)
+        self.groups.freeze(true)
     }
 
     /// Lets frozen processes run on.
@@ -183,7 +183,7 @@ impl Leaf {
     /// # Errors
     /// What the kernel refused.
     pub fn thaw(&self) -> Result<(), FileError> {
-        self.set_frozen(false)
+        self.groups.freeze(false)
     }
 
     /// Whether all processes stand still.
@@ -191,10 +191,7 @@ impl Leaf {
     /// # Errors
     /// What can't be read.
     pub fn frozen(&self) -> Result<bool, FileError> {
-        match self.groups.kind() {
-            Kind::V1 => v1::frozen(self.groups.tracking()),
-            Kind::V2 | Kind::Hybrid => self.state("frozen"),
-        }
+        self.groups.frozen()
     }
 
     /// Whether any process is left that hasn't ended.
@@ -204,7 +201,7 @@ impl Leaf {
     pub fn populated(&self) -> Result<bool, FileError> {
         match self.groups.kind() {
             Kind::V1 => Ok(!self.groups.tracking().read("cgroup.procs")?.is_empty()),
-            Kind::V2 | Kind::Hybrid => self.state("populated"),
+            Kind::V2 | Kind::Hybrid => self.groups.state("populated"),
         }
     }
 
@@ -262,19 +259,6 @@ impl Leaf {
             Kind::Hybrid | Kind::V1 => memory.write("memory.force_empty", "0"),
         };
         dropped.ok();
-    }
-
-    fn set_frozen(&self, frozen: bool) -> Result<(), FileError> {
-        let tracking = self.groups.tracking();
-        match (self.groups.kind(), frozen) {
-            (Kind::V1, true) => tracking.write(v1::STATE, v1::FROZEN),
-            (Kind::V1, false) => tracking.write(v1::STATE, v1::THAWED),
-            (_, frozen) => tracking.write("cgroup.freeze", if frozen { "1" } else { "0" }),
-        }
-    }
-
-    fn state(&self, key: &str) -> Result<bool, FileError> {
-        Ok(field(&self.groups.tracking().read("cgroup.events")?, key) == Some(1))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The supervisor's read-only view of one worker's groups.
+//! The supervisor's view of one worker's groups, and its brakes.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::counters::{Counter, Counters, Events, GroupState, ReadError, Usage};
 use super::directory::FileError;
 use super::groups::{CommonGroups, Directories, Groups, Located};
 use super::layout::Kind;
-use super::limits::{Applied, LimitError};
+use super::limits::{Applied, CpuMax, LimitError};
 use super::membership::{MemberError, listed, processes};
 use super::pressure::{self, Stalled};
 
@@ -213,6 +213,45 @@ impl Probe {
     /// Which limit can't be read.
     pub fn read_limits(&self) -> Result<Applied, LimitError> {
         self.groups.open()?.read_limits()
+    }
+
+    /// Begins to stop every process of it; [`frozen`](Self::frozen) tells when all stand still,
+    /// which may be never: one in an uninterruptible wait keeps the others waiting. SIGKILL
+    /// ends frozen processes too, on v1 once the launcher thaws them.
+    ///
+    /// This and [`set_cpu_max`](Self::set_cpu_max) take the right to write to the group, which
+    /// root has and whoever's user namespace it was made in.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn freeze(&self) -> Result<(), FileError> {
+        self.groups.open()?.freeze(true)
+    }
+
+    /// Whether all processes of it stand still.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub fn frozen(&self) -> Result<bool, FileError> {
+        self.groups.open()?.frozen()
+    }
+
+    /// Sets another CPU bandwidth than the one of the launch, and reads it back.
+    ///
+    /// # Errors
+    /// What the kernel refused, or has instead.
+    pub fn set_cpu_max(&self, cpu_max: CpuMax) -> Result<(), LimitError> {
+        let groups = self.groups.open()?;
+        groups.write_cpu_max(cpu_max)?;
+        let found = groups.read_limits()?.cpu_max;
+        match found == cpu_max {
+            true => Ok(()),
+            false => Err(LimitError::NotApplied {
+                limit: "cpu_max.quota_us",
+                wanted: cpu_max.quota_us,
+                found: found.quota_us,
+            }),
+        }
     }
 
     /// Becomes readable (`POLLIN`) with the next event: a limit that was hit, a group that

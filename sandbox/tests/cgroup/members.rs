@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::Pid;
-use sandbox::cgroup::{Kind, MemberError};
+use sandbox::cgroup::{CpuMax, Kind, MemberError};
 
 use super::{MIB, SIGKILL, TestParent, Worker, limits, probe, until};
 
@@ -87,4 +87,42 @@ fn frozen_worker_uses_no_cpu_until_thawed() {
 
     leaf.thaw().unwrap();
     until(|| leaf.usage().unwrap().cpu > before);
+}
+
+#[test]
+fn a_probe_freezes_and_what_is_frozen_can_be_killed() {
+    let parent = TestParent::new();
+    let leaf = parent.0.leaf("worker", &limits()).unwrap();
+    let probe = probe(&leaf);
+    let worker = Worker::start(&leaf, "while :; do :; done");
+    assert!(!probe.frozen().unwrap());
+
+    probe.freeze().unwrap();
+
+    until(|| probe.frozen().unwrap());
+    leaf.kill().unwrap();
+    until(|| !leaf.populated().unwrap());
+    drop(worker);
+}
+
+#[test]
+fn a_probe_sets_cpu_bandwidth_and_reads_it_back() {
+    let parent = TestParent::new();
+    let leaf = parent.0.leaf("worker", &limits()).unwrap();
+    let probe = probe(&leaf);
+    let granted = leaf.applied().cpu_max;
+    for quota_us in [10_000, 1000, granted.quota_us] {
+        let cpu_max = CpuMax {
+            quota_us,
+            ..granted
+        };
+        probe.set_cpu_max(cpu_max).unwrap();
+        assert_eq!(probe.read_limits().unwrap().cpu_max, cpu_max);
+    }
+    let too_little = CpuMax {
+        quota_us: 1,
+        ..granted
+    };
+    probe.set_cpu_max(too_little).unwrap_err();
+    assert_eq!(probe.read_limits().unwrap().cpu_max, granted);
 }

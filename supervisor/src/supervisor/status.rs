@@ -16,7 +16,7 @@ use crate::output::Line;
 use crate::plugin::Counters;
 use crate::trust::{Digest, Trust};
 use crate::usage::Reading;
-use crate::violations::Violation;
+use crate::violations::{Actions, Violation};
 
 /// One plugin at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +40,8 @@ pub struct PluginStatus {
     pub counters: Counters,
     /// Violations that count towards the threshold.
     pub counted: u64,
+    /// What its violations restrict it by. That its worker is throttled was read back.
+    pub restrictions: Actions,
     /// Violations by kind, with those that don't count.
     pub by_kind: BTreeMap<String, u64>,
     /// The latest violations, oldest first.
@@ -91,6 +93,7 @@ impl PluginStatus {
             state: kept.state,
             counters: kept.counters,
             counted,
+            restrictions: worker.map_or_else(Actions::default, crate::worker::Worker::restrictions),
             by_kind: by_kind.collect(),
             violations: kept.tracker.recent().cloned().collect(),
             restart_in: kept

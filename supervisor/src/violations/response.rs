@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Severity;
 
@@ -41,8 +41,20 @@ pub struct Responses {
     pub critical: Actions,
 }
 
+impl Action {
+    /// All of them.
+    const ALL: [Self; 5] = [
+        Self::Count,
+        Self::Revoke,
+        Self::Throttle,
+        Self::Watch,
+        Self::Isolate,
+    ];
+}
+
 impl Actions {
-    /// What lasts beyond the violation, until an operator resets the plugin.
+    /// What lasts beyond the violation: as long as it counts by policy's window, or until an
+    /// operator resets the plugin.
     pub const RESTRICTIONS: Self = Self::of(&[Action::Revoke, Action::Throttle, Action::Watch]);
 
     /// These actions.
@@ -62,6 +74,24 @@ impl Actions {
         self.0 & action as u8 != 0
     }
 
+    /// Those that are in it.
+    pub fn iter(self) -> impl Iterator<Item = Action> {
+        let all = Action::ALL.into_iter();
+        all.filter(move |action| self.contains(*action))
+    }
+
+    /// Whether none is in it.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Without `action`.
+    #[must_use]
+    pub const fn without(self, action: Action) -> Self {
+        Self(self.0 & !(action as u8))
+    }
+
     /// What is in both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -78,6 +108,12 @@ impl Actions {
 impl From<Vec<Action>> for Actions {
     fn from(actions: Vec<Action>) -> Self {
         Self::of(&actions)
+    }
+}
+
+impl Serialize for Actions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 
@@ -122,25 +158,19 @@ impl fmt::Display for Action {
 mod tests {
     use super::*;
 
-    const ALL: [Action; 5] = [
-        Action::Count,
-        Action::Revoke,
-        Action::Throttle,
-        Action::Watch,
-        Action::Isolate,
-    ];
-
     #[test]
     fn a_set_has_what_was_put_in() {
-        for chosen in 0..1_usize << ALL.len() {
-            let chosen: Vec<Action> = (0..ALL.len())
+        for chosen in 0..1_usize << Action::ALL.len() {
+            let chosen: Vec<Action> = (0..Action::ALL.len())
                 .filter(|at| chosen >> at & 1 == 1)
-                .map(|at| ALL[at])
+                .map(|at| Action::ALL[at])
                 .collect();
             let set = Actions::from(chosen.clone());
-            for action in ALL {
+            for action in Action::ALL {
                 assert_eq!(set.contains(action), chosen.contains(&action), "{action}");
+                assert!(!set.without(action).contains(action));
             }
+            assert!(set.iter().eq(chosen));
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Tracker {
     level: Level,
     by_class: BTreeMap<Class, u64>,
     recent: VecDeque<Violation>,
+    /// What the plugin is restricted by, and since when no violation asked for it again.
+    restricted: Option<(Actions, Instant)>,
 }
 
 /// What follows from a violation, seen over all that count.
@@ -39,6 +41,7 @@ impl Tracker {
             level: Level::new(time(rules.window), time(rules.decay)),
             by_class: BTreeMap::new(),
             recent: VecDeque::new(),
+            restricted: None,
         }
     }
 
@@ -71,6 +74,10 @@ impl Tracker {
         if counts {
             self.level.add(now);
         }
+        let asked = actions.and(Actions::RESTRICTIONS);
+        if !asked.is_empty() {
+            self.restricted = Some((self.restrictions(now).or(asked), now));
+        }
         let counted = self.level.at(now);
         let enough = counted >= u64::from(self.rules.threshold.get());
         Verdict {
@@ -88,6 +95,18 @@ impl Tracker {
     /// Violations that count towards the threshold by now.
     pub fn counted(&mut self, now: Instant) -> u64 {
         self.level.at(now)
+    }
+
+    /// What the plugin is restricted by: for as long as the last violation that asked for it
+    /// counts by the window, else until the tracker is reset.
+    pub fn restrictions(&mut self, now: Instant) -> Actions {
+        let window = self.rules.window.map(TimeSpan::as_duration);
+        let over = |since: Instant| {
+            window.is_some_and(|window| now.saturating_duration_since(since) >= window)
+        };
+        self.restricted = self.restricted.filter(|(_, since)| !over(*since));
+        self.restricted
+            .map_or(Actions::default(), |(actions, _)| actions)
     }
 
     /// How many there were of each class, also of those not counted.
@@ -165,6 +184,41 @@ mod tests {
             assert_eq!(verdict.actions, rules.actions.to(kind.severity()));
         }
         assert_eq!(tracker.counted(now), 3);
+    }
+
+    #[test]
+    fn restrictions_add_up_and_last_for_the_window_or_until_a_reset() {
+        let mut limited = rules(100);
+        limited.window = Some(TimeSpan::secs(60));
+        limited.actions.medium = Actions::of(&[Action::Throttle]);
+        limited.actions.high = Actions::of(&[Action::Revoke, Action::Isolate]);
+        let forever = ViolationRules {
+            window: None,
+            ..limited
+        };
+        let medium = Kind::DeniedConnect {
+            address: String::new(),
+        };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (rules, later) in [
+            (limited, Actions::default()),
+            (forever, Actions::of(&[Action::Throttle, Action::Revoke])),
+        ] {
+            let mut tracker = Tracker::new(rules);
+            assert_eq!(tracker.restrictions(start), Actions::default());
+            tracker.record(violation(medium.clone()), at(0));
+            assert_eq!(
+                tracker.restrictions(at(59)),
+                Actions::of(&[Action::Throttle])
+            );
+            tracker.record(violation(Kind::Deadline), at(59));
+            let both = Actions::of(&[Action::Throttle, Action::Revoke]);
+            assert_eq!(tracker.restrictions(at(118)), both);
+            assert_eq!(tracker.restrictions(at(119)), later);
+            tracker.reset();
+            assert_eq!(tracker.restrictions(at(119)), Actions::default());
+        }
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Worker {
 
     fn differs(&self, error: &AttestError) {
         let what = error.to_string();
-        if self.kill(Ending::Confinement { what: what.clone() }) {
+        let cause = Ending::Confinement { what: what.clone() };
+        if self.end_for(&Kind::Confinement, cause) {
             self.violate(self.violation(Kind::Confinement).seen(&what));
         }
     }

@@ -93,7 +93,11 @@ impl Worker {
         let used = Count::new(charge.used).amount();
         if !charge.allowed {
             let used_up = Ending::DenialFlood { used: charge.used };
-            if self.kill(used_up) {
+            let flood = Kind::Limit {
+                resource: LimitName::Denials,
+                tier: Tier::Hard,
+            };
+            if self.end_for(&flood, used_up) {
                 self.overstep(LimitName::Denials, Tier::Hard, used);
             }
         } else if let Some((tier, _)) = charge.overstep {
@@ -118,7 +122,7 @@ impl Worker {
     ) {
         if answer == Answer::Killed {
             let syscall = name(call).into_owned();
-            self.kill(Ending::Denied { syscall });
+            self.end_for(&kind(call, answer), Ending::Denied { syscall });
         }
         record(self);
         if let (Answer::Refused { errno }, None) = (answer, self.cause()) {

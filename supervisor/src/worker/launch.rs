@@ -29,7 +29,7 @@ use super::launch_error::{LaunchError, setup};
 use super::process::Process;
 use super::serve::{Io, serve};
 use super::usage::Connections;
-use super::{Timeline, Times, Worker, attestation, denials, events};
+use super::{Timeline, Times, Worker, attestation, denials, events, restraint};
 use crate::crash::Desk;
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
@@ -286,6 +286,10 @@ async fn confined(
         scene: Mutex::new(None),
         desk: request.desk,
         since: Instant::now(),
+        isolation: Mutex::new(None),
+        restrained: Notify::new(),
+        throttled: Mutex::new(false),
+        told_unthrottled: Mutex::new(false),
         ended: watch::Sender::new(None),
         times: request.times,
         demands: request.demands,
@@ -329,6 +333,7 @@ impl Tasks {
         }
         tokio::spawn(events::watch(Arc::clone(worker)));
         tokio::spawn(attestation::repeat(Arc::clone(worker)));
+        tokio::spawn(restraint::restrain(Arc::clone(worker)));
         let io = Io {
             socket: self.socket,
             exit: self.exit,

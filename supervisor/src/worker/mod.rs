@@ -15,15 +15,18 @@ mod dying;
 mod events;
 mod evidence;
 mod handshake;
+mod isolation;
 pub(crate) mod launch;
 mod launch_error;
 mod looking;
 mod output;
 mod process;
+mod restraint;
 mod serve;
 mod timeline;
 mod usage;
 
+pub use isolation::Isolation;
 pub use launch_error::LaunchError;
 pub use timeline::Timeline;
 
@@ -47,8 +50,8 @@ use crate::launcher::Launcher;
 use crate::manifest::Concurrency;
 use crate::mux::{Mux, OpenError, Reply, Unanswered, WorkerDecoder};
 use crate::package::Package;
-use crate::plugin::Plugin;
-use crate::violations::{Kind, Violation};
+use crate::plugin::{Outcome, Plugin};
+use crate::violations::{Action as Response, Actions, Kind, Violation};
 
 /// Times that govern a worker, from policy.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +99,12 @@ pub struct Worker {
     scene: Mutex<Option<Result<Scene, String>>>,
     desk: Arc<Desk>,
     since: Instant,
+    isolation: Mutex<Option<Isolation>>,
+    /// The plugin's restrictions may have changed.
+    pub(crate) restrained: Notify,
+    /// Whether it has less CPU time than it was granted.
+    throttled: Mutex<bool>,
+    told_unthrottled: Mutex<bool>,
     ended: watch::Sender<Option<Ending>>,
     times: Times,
     demands: Demands,
@@ -154,11 +163,24 @@ impl Worker {
             kept.get_or_insert(cause);
             first
         };
+        self.slay();
+        first
+    }
+
+    /// Kills it, by way of isolation where policy says so of violations of that kind.
+    fn end_for(&self, kind: &Kind, cause: Ending) -> bool {
+        let response = self.plugin.record.response(kind.severity());
+        match response.contains(Response::Isolate) {
+            true => self.isolate(cause),
+            false => self.kill(cause),
+        }
+    }
+
+    fn slay(&self) {
         // Init's death ends the pid namespace at once; the launcher makes sure and cleans
         // up. Where we may not signal init, the launcher may.
         let _ = rustix::process::pidfd_send_signal(&self.init, rustix::process::Signal::KILL);
         self.launcher.kill(self.launch_id);
-        first
     }
 
     /// Why it was killed, if it was.
@@ -246,27 +268,39 @@ impl Worker {
         self.plugin.record.violation(kind).during(calls)
     }
 
-    /// Records a violation; the one too many ends the worker, and is told by `true`.
-    fn violate(&self, violation: Violation) -> bool {
+    /// Records a violation, and does what follows from it.
+    fn violate(&self, violation: Violation) {
         self.suspect.notify_one();
-        let unmounted = self.plugin.record.violate(violation);
-        if unmounted {
-            self.kill(Ending::Unmounted);
-        }
-        unmounted
+        self.follow(self.plugin.record.violate(violation));
     }
 
     /// Counts a violation, and records it only where none like it is known.
     fn violate_again(&self, kind: Kind) {
-        self.suspect.notify_one();
         match self.plugin.record.repeat(&kind) {
-            Some(true) => {
-                self.kill(Ending::Unmounted);
+            Some(outcome) => {
+                self.suspect.notify_one();
+                self.follow(outcome);
             }
-            Some(false) => {}
-            None => {
-                self.violate(self.violation(kind));
-            }
+            None => self.violate(self.violation(kind)),
+        }
+    }
+
+    fn follow(&self, outcome: Outcome) {
+        let Outcome {
+            class,
+            actions,
+            unmounted,
+        } = outcome;
+        match (actions.contains(Response::Isolate), unmounted) {
+            (true, true) => drop(self.isolate(Ending::Unmounted)),
+            (true, false) => drop(self.isolate(Ending::Isolated { violation: class })),
+            // Not before it was looked at.
+            (false, true) if self.being_isolated() => {}
+            (false, true) => drop(self.kill(Ending::Unmounted)),
+            (false, false) => {}
+        }
+        if !actions.and(Actions::RESTRICTIONS).is_empty() {
+            self.restrained.notify_one();
         }
     }
 

@@ -85,6 +85,7 @@ pub(super) async fn serve(worker: Arc<Worker>, io: Io) {
         // Answers that it gave before it ended still count.
         while let Ok(true) = worker.read() {}
     }
+    worker.finish_isolation().await;
     worker.bury(io, status).await;
 }
 
@@ -120,7 +121,7 @@ impl Worker {
         self.flush();
         if let Some(call) = overdue.stuck {
             let violation = self.plugin.record.violation(Kind::Deadline).during([call]);
-            if self.kill(Ending::Deadline { call }) {
+            if self.end_for(&violation.kind, Ending::Deadline { call }) {
                 self.violate(violation);
             }
         }
@@ -242,7 +243,8 @@ impl Worker {
 
     fn protocol(&self, what: &str) {
         let what = escape(what.as_bytes());
-        if self.kill(Ending::Protocol { what: what.clone() }) {
+        let cause = Ending::Protocol { what: what.clone() };
+        if self.end_for(&Kind::Protocol, cause) {
             self.violate(self.violation(Kind::Protocol).seen(&what));
         }
     }
