@@ -1,6 +1,7 @@
 /*
  * Does what it is told once its call is over and a while has passed: whoever watches it can be
- * stopped meanwhile. Without a manifest, which lies beside each copy of it.
+ * stopped meanwhile. Also answers, or crashes, at once. Without a manifest, which lies beside each
+ * copy of it.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -119,6 +120,12 @@ static cordon_status call(void *instance, const cordon_context *context, cordon_
     }
     if (cordon_equals(method, "overdue")) {
         rest_for_ever(NULL);
+    }
+    if (cordon_equals(method, "echo")) {
+        return cordon_reply(reply, "echo", 4);
+    }
+    if (cordon_equals(method, "crash")) {
+        __builtin_trap();
     }
     if (cordon_equals(method, "beats")) {
         return tell_beats(reply);
