@@ -81,7 +81,7 @@ fn soak(arguments: &Arguments, seed: u64) -> Result<bool> {
     // What the first supervisor of a host makes for all later ones is no leak.
     let mut tally = Tally::default();
     Round::start(&stage, seed)?.end_in_peace(&mut tally)?;
-    let before = tally::Host::now(&stage)?;
+    let before = tally::Host::at_rest(&stage)?;
     let mut tally = Tally::default();
     let end = Instant::now() + Duration::from_secs(length);
     while Instant::now() < end {

@@ -55,6 +55,7 @@ pub(crate) struct Round {
     child: Child,
     words: Lines<BufReader<ChildStdout>>,
     begun: Rest,
+    plugins: usize,
 }
 
 impl Round {
@@ -75,6 +76,7 @@ impl Round {
                 child,
                 words,
                 begun,
+                plugins: stage.plugins,
             }),
             other => Err(format!("the supervisor began with {other:?}").into()),
         }
@@ -90,7 +92,7 @@ impl Round {
         if !status.success() {
             return Err(format!("the supervisor ended with {status}").into());
         }
-        tally.ended(&self.begun, &rest, done);
+        tally.ended(self.plugins, &self.begun, &rest, done);
         self.gone(tally)
     }
 

@@ -12,12 +12,14 @@ use crate::Result;
 use crate::host::Rest;
 use crate::round::Stage;
 
-/// How much more memory a supervisor without plugins may have at its end than at its start:
-/// what its allocator keeps, and the latest lines and violations of each plugin.
-const GROWTH: u64 = 8 << 20;
+/// How much more memory a supervisor without workers may have at its end than at its start: what
+/// its allocator keeps, and for each plugin the latest lines and violations, with their evidence.
+const GROWTH: u64 = 4 << 20;
+const KEPT: u64 = 512 << 10;
 /// How long the kernel may take to free what nobody uses any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
+const REST: u32 = 10;
 
 /// Kinds of namespaces, as in `/proc/PID/ns`.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
@@ -36,7 +38,10 @@ impl Host {
         count("mounts", lines("/proc/self/mountinfo")?);
         count("own file descriptors", entries(Path::new("/proc/self/fd"))?);
         count("temporary files", entries(&stage.tmp())?);
-        count("files of state", entries(&stage.state())?);
+        count(
+            "files of state, undocumented",
+            undocumented(&stage.state(), "")?,
+        );
         count("named sockets", named_sockets()?);
         for (kind, number) in NAMESPACES.iter().zip(namespaces()?) {
             count(&format!("namespaces of the host: {kind}"), number);
@@ -45,6 +50,23 @@ impl Host {
             count(&format!("groups of the host: {controller}"), number);
         }
         Ok(Host(counts))
+    }
+
+    /// The lowest of each count within two seconds: what just ended is gone by then.
+    pub(crate) fn at_rest(stage: &Stage) -> Result<Host> {
+        let mut least = Host::now(stage)?;
+        for _ in 0..REST {
+            std::thread::sleep(LOOK);
+            least.lower_to(Host::now(stage)?);
+        }
+        Ok(least)
+    }
+
+    fn lower_to(&mut self, other: Host) {
+        for (what, number) in other.0 {
+            let lowest = self.0.entry(what).or_insert(number);
+            *lowest = number.min(*lowest);
+        }
     }
 
     /// What is above that of `before`.
@@ -78,7 +100,13 @@ impl Tally {
     }
 
     /// A supervisor ended in peace.
-    pub(crate) fn ended(&mut self, begun: &Rest, ended: &Rest, done: BTreeMap<String, u64>) {
+    pub(crate) fn ended(
+        &mut self,
+        plugins: usize,
+        begun: &Rest,
+        ended: &Rest,
+        done: BTreeMap<String, u64>,
+    ) {
         self.ended += 1;
         for (what, times) in done {
             *self.done.entry(what).or_default() += times;
@@ -94,7 +122,7 @@ impl Tally {
             "supervisor's memory, bytes",
             begun.memory,
             ended.memory,
-            GROWTH,
+            GROWTH + KEPT * plugins as u64,
         );
         let (before, after) = (begun.launchers_memory, ended.launchers_memory);
         self.row("launcher's memory, bytes", before, after, GROWTH);
@@ -129,10 +157,7 @@ impl Tally {
         let mut least = Host::now(stage)?;
         while !least.above(before).is_empty() && Instant::now() < end {
             std::thread::sleep(LOOK);
-            for (what, number) in Host::now(stage)?.0 {
-                let lowest = least.0.entry(what).or_insert(number);
-                *lowest = number.min(*lowest);
-            }
+            least.lower_to(Host::now(stage)?);
         }
         let (processes, groups) = self.left;
         self.row("processes of ended supervisors", 0, processes as u64, 0);
@@ -187,6 +212,27 @@ fn lines(file: &str) -> Result<u64> {
 
 fn entries(folder: &Path) -> Result<u64> {
     Ok(fs::read_dir(folder)?.count() as u64)
+}
+
+/// Files below a folder for state that [`cordon_supervisor::state`] doesn't tell of; `inside` is
+/// the folder's path below that.
+fn undocumented(folder: &Path, inside: &str) -> Result<u64> {
+    let mut found = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let documented = match inside {
+            "" => name == "violations.jsonl" || name.starts_with("violations.jsonl."),
+            _ => name.ends_with(".json"),
+        };
+        if entry.file_type()?.is_dir() {
+            found += undocumented(&entry.path(), &name)?;
+        } else if !documented {
+            eprintln!("soak: undocumented: {}", entry.path().display());
+            found += 1;
+        }
+    }
+    Ok(found)
 }
 
 /// Sockets in the file system whose path has our name.
