@@ -18,6 +18,7 @@ pub mod launcher;
 pub mod lifecycle;
 pub mod limits;
 pub mod manifest;
+pub mod metrics;
 mod mux;
 pub mod notice;
 pub mod output;

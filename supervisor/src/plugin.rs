@@ -15,6 +15,7 @@ use crate::keeper::Keeper;
 use crate::lifecycle::{self, Action, Failure, IllegalTransition, State, Unmount};
 use crate::limits::{Limit, Limits, Quantity};
 use crate::manifest::{Manifest, PluginId};
+use crate::metrics::{Latency, Meters, PluginMetrics};
 use crate::notice::Notice;
 use crate::output::{Budget, Charge, Line, Source, Tail};
 use crate::restart::{Decision, Restarts};
@@ -23,6 +24,7 @@ use crate::usage::Reading;
 use crate::violations::{
     Action as Response, Actions, Class, Kind, Severity, Tracker, Verdict, Violation, ViolationRules,
 };
+use crate::worker::Worker;
 
 /// Events kept for a slow listener; beyond them it misses the oldest.
 const EVENTS: usize = 4096;
@@ -122,6 +124,7 @@ pub struct Record {
     speaker: Speaker,
     /// Changed under the lock of `inner` alone.
     state: watch::Sender<State>,
+    meters: Meters,
     inner: Mutex<Inner>,
 }
 
@@ -162,9 +165,10 @@ pub struct Counters {
     pub launches: u64,
     /// Those of them that were restarts.
     pub restarts: u64,
-    /// Time that answered calls took in all.
-    #[serde(skip)]
-    pub call_time: Duration,
+    /// Calls that brought their callers no result: refused, failed, too late, or crashed.
+    pub errors: u64,
+    /// How long answered calls took.
+    pub latency: Option<Latency>,
 }
 
 impl Plugin {
@@ -256,6 +260,7 @@ impl Record {
             id,
             speaker,
             state: watch::Sender::new(State::Available),
+            meters: Meters::default(),
             inner: Mutex::new(inner),
         }
     }
@@ -468,10 +473,28 @@ impl Record {
 
     /// Counts an answered call, if it was one and somebody waited for it.
     pub(crate) fn answered(&self, took: Option<Duration>) {
-        let Some(took) = took else { return };
+        if let Some(took) = took {
+            self.meters.answered(took);
+        }
+    }
+
+    /// Counts a call that brought its caller no result.
+    pub(crate) fn call_failed(&self) {
+        self.meters.failed();
+    }
+
+    /// What was counted of it, and of its `worker`.
+    pub(crate) fn metrics(&self, worker: Option<&Worker>) -> PluginMetrics {
         let mut inner = self.inner();
-        inner.counters.calls += 1;
-        inner.counters.call_time += took;
+        PluginMetrics {
+            id: self.id.clone(),
+            state: self.state(),
+            counters: self.meters.add_to(inner.counters),
+            counted: inner.tracker.counted(Instant::now()),
+            by_kind: inner.tracker.by_class().clone(),
+            usage: inner.usage,
+            uptime: worker.map(Worker::uptime),
+        }
     }
 
     pub(crate) fn host_call(&self, op: &HostOp<'_>) -> HostAnswer {
@@ -504,7 +527,7 @@ impl Record {
             state: self.state(),
             tracker: inner.tracker.clone(),
             lines: inner.tail.lines(),
-            counters: inner.counters,
+            counters: self.meters.add_to(inner.counters),
             usage: inner.usage,
             due: inner.due,
         }

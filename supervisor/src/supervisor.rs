@@ -38,6 +38,7 @@ use crate::filters::Filters;
 use crate::launcher::Launcher;
 use crate::lifecycle::{self, Action, IllegalTransition, State};
 use crate::manifest::PluginId;
+use crate::metrics::Metrics;
 use crate::package::Package;
 use crate::plugin::{Event, Output, Record, Speaker};
 use crate::state::{StateDir, StateError};
@@ -76,6 +77,7 @@ struct Shared {
     speaker: Speaker,
     rota: Mutex<monitor::Rota>,
     desk: Arc<Desk>,
+    published: watch::Sender<Arc<Metrics>>,
 }
 
 /// One plugin of the registry.
@@ -241,6 +243,33 @@ impl Supervisor {
     #[must_use]
     pub fn state_dir(&self) -> Option<&Path> {
         self.shared.state.as_ref().map(StateDir::path)
+    }
+
+    /// Every plugin's metrics now, with the usage of the last audit.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.shared.metrics()
+    }
+
+    /// Every plugin's metrics now, and again after each audit of all.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let supervisor = cordon_supervisor::Supervisor::builder().start().await?;
+    /// let mut metrics = supervisor.watch_metrics();
+    /// loop {
+    ///     for plugin in &metrics.borrow_and_update().plugins {
+    ///         println!("{}: {} calls", plugin.id, plugin.counters.calls);
+    ///     }
+    ///     metrics.changed().await?;
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn watch_metrics(&self) -> watch::Receiver<Arc<Metrics>> {
+        let receiver = self.shared.published.subscribe();
+        self.shared.publish();
+        receiver
     }
 
     /// Reads usage of every worker now, and holds it against the limits.

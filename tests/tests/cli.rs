@@ -214,8 +214,8 @@ fn folder_is_served_as_json_lines_until_sigint_and_exits_with_0() {
         let active = Value::from("active");
         let expected = [(&"deflate".into(), &active), (&"wordcount".into(), &active)];
         assert_eq!(states.collect::<Vec<_>>(), expected);
-        let fields = "by_kind calls conceded counted digest id launches path pid restart_in_ms \
-             restarts restrictions state trust usage version";
+        let fields = "by_kind calls conceded counted digest errors id latency launches path pid \
+             restart_in_ms restarts restrictions state trust uptime_ms usage version";
         assert_eq!(names(&plugins[0]), fields);
         let fields = "connections cpu_us disk_bytes fds heap_bytes read_bytes threads \
              written_bytes";
@@ -266,7 +266,7 @@ fn folder_is_served_as_a_plain_table_where_there_is_no_terminal() {
 
     assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
     assert!(
-        header.starts_with("PLUGIN     VERSION  TRUST     STATE   CALLS"),
+        header.starts_with("PLUGIN     VERSION  TRUST     STATE   UP"),
         "{header}"
     );
     for (row, id) in rows.iter().zip(["deflate", "wordcount"]) {

@@ -1,6 +1,7 @@
 //! `cordon run`: call one plugin, or serve a file or a whole folder until Ctrl-C.
 
 mod calls;
+mod dashboard;
 mod reply;
 mod serve;
 

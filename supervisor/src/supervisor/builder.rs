@@ -22,6 +22,7 @@ use crate::filters::Filters;
 use crate::keeper::Keeper;
 use crate::launcher::{Launcher, LauncherError};
 use crate::manifest::{Nice, Realtime};
+use crate::metrics::Metrics;
 use crate::paths::{PathError, runtime_folder};
 use crate::plugin::Speaker;
 use crate::program::{Program, ProgramError};
@@ -244,6 +245,7 @@ impl Builder {
             speaker,
             rota: Mutex::default(),
             desk: Arc::new(desk),
+            published: watch::Sender::new(Arc::new(Metrics::now([]))),
         }))
     }
 }

@@ -167,6 +167,21 @@ impl Supervisor {
         method: &str,
     ) -> Result<(Vec<u8>, u8), CallError> {
         let worker = self.active(plugin)?;
+        let result = self.request_of(&worker, message, deadline, method).await;
+        if result.is_err() {
+            worker.plugin.record.call_failed();
+        }
+        result
+    }
+
+    async fn request_of(
+        &self,
+        worker: &Worker,
+        message: &ToWorker<'_>,
+        deadline: Option<Duration>,
+        method: &str,
+    ) -> Result<(Vec<u8>, u8), CallError> {
+        let plugin = worker.plugin.id();
         let after = deadline.unwrap_or(self.shared.policy.call_deadline.as_duration());
         let opened_at = Instant::now();
         let (call, answer) = match worker.request(message, Some(after)) {
@@ -178,10 +193,10 @@ impl Supervisor {
                     why: error.to_string(),
                 });
             }
-            Err(OpenError::Closed) => return Err(ended(&worker, plugin).await),
+            Err(OpenError::Closed) => return Err(ended(worker, plugin).await),
         };
         let mut abandoned = Abandoned {
-            worker: &worker,
+            worker,
             call: Some(call),
         };
         let reply = answer.await.unwrap_or(Err(Unanswered::Closed));
@@ -209,7 +224,7 @@ impl Supervisor {
             },
             Err(Unanswered::Deadline) => Err(CallError::Deadline { plugin, after }),
             // The mux lets no other answer through to a call.
-            Ok(_) | Err(Unanswered::Closed) => Err(ended(&worker, &plugin).await),
+            Ok(_) | Err(Unanswered::Closed) => Err(ended(worker, &plugin).await),
         }
     }
 

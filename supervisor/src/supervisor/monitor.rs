@@ -4,7 +4,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::Shared;
+use super::{Entry, Shared};
+use crate::metrics::Metrics;
 use crate::worker::Worker;
 
 /// Parts of an interval: in each of them some workers have their turn, so that a thousand
@@ -56,6 +57,9 @@ pub(super) async fn poll(shared: Weak<Shared>) {
         for worker in workers {
             worker.audit();
         }
+        if shared.rota().next == 0 {
+            shared.publish();
+        }
     }
 }
 
@@ -69,6 +73,20 @@ impl Shared {
             .collect();
         for worker in workers {
             worker.audit();
+        }
+        self.publish();
+    }
+
+    /// What was counted of every plugin.
+    pub(super) fn metrics(&self) -> Metrics {
+        let of = |entry: &Entry| entry.record.metrics(entry.worker.as_deref());
+        Metrics::now(self.plugins().values().map(of))
+    }
+
+    /// Tells it to those who wait for it, if there are any.
+    pub(super) fn publish(&self) {
+        if self.published.receiver_count() > 0 {
+            self.published.send_replace(Arc::new(self.metrics()));
         }
     }
 }

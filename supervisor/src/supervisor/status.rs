@@ -12,6 +12,7 @@ use crate::filters::FilterMode;
 use crate::lifecycle::State;
 use crate::limits::Limits;
 use crate::manifest::PluginId;
+use crate::metrics::millis;
 use crate::output::Line;
 use crate::plugin::Counters;
 use crate::trust::{Digest, Trust};
@@ -50,6 +51,9 @@ pub struct PluginStatus {
     /// When policy has it restarted, from now on; only while it has failed.
     #[serde(rename = "restart_in_ms", serialize_with = "millis")]
     pub restart_in: Option<Duration>,
+    /// How long its worker has served.
+    #[serde(rename = "uptime_ms", serialize_with = "millis")]
+    pub uptime: Option<Duration>,
     /// Its worker's usage at the last reading.
     pub usage: Option<Reading>,
     /// The worker's pid, for display.
@@ -99,6 +103,7 @@ impl PluginStatus {
             restart_in: kept
                 .due
                 .map(|due| due.at.saturating_duration_since(Instant::now())),
+            uptime: worker.map(crate::worker::Worker::uptime),
             usage: kept.usage,
             pid: worker.map(crate::worker::Worker::pid),
             launch_time: worker.map(crate::worker::Worker::launch_time),
@@ -109,10 +114,6 @@ impl PluginStatus {
             lines: kept.lines,
         }
     }
-}
-
-fn millis<S: serde::Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.as_millis() as u64).serialize(to)
 }
 
 /// File names needn't be UTF-8.

@@ -168,7 +168,11 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn unix_millis<S: Serializer>(when: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes a time in milliseconds since 1970.
+///
+/// # Errors
+/// The serializer's.
+pub fn unix_millis<S: Serializer>(when: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let since = when.duration_since(UNIX_EPOCH).unwrap_or_default();
     serializer.serialize_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -41,6 +41,7 @@ use sandbox::cgroup::Probe;
 use sandbox::launch::Stage;
 use sandbox::report::{Demands, Finding, Report};
 use sandbox::seccomp::Phase;
+use sandbox::steps::now;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::crash::{Desk, Scene};
@@ -242,6 +243,15 @@ impl Worker {
     pub fn launch_time(&self) -> Duration {
         let Timeline { asked, created, .. } = self.timeline();
         Duration::from_nanos(created - asked)
+    }
+
+    /// How long its plugin has been there; nothing while it is being loaded.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        let created = self.timeline.get().map(|timeline| timeline.created);
+        created.map_or(Duration::ZERO, |created| {
+            Duration::from_nanos(now().saturating_sub(created))
+        })
     }
 
     /// Its pid, for display and procfs only.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod events;
+mod metrics;
 
 /// So that no poll sees what an event should tell.
 const NO_POLLS: &str = "[monitor]\ninterval = \"24h\"\n";

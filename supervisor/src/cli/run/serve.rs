@@ -1,23 +1,23 @@
 //! Serving a folder: every plugin in a worker of its own, a live table, until Ctrl-C.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cordon_supervisor::config::Policy;
-use cordon_supervisor::lifecycle::State;
 use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::plugin::{Event, Output};
+use cordon_supervisor::violations::unix_millis;
 use cordon_supervisor::{PluginStatus, Supervisor};
+use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use super::Arguments;
+use super::{Arguments, dashboard};
 use crate::cli::exit::{Code, of_load};
 use crate::cli::print::{self, Reader};
-use crate::cli::{Failure, Format, interrupted, table};
+use crate::cli::{Failure, Format, interrupted};
 
 /// How often a live table is drawn.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -32,7 +32,6 @@ pub(super) async fn serve(
     state: PathBuf,
     files: Vec<PathBuf>,
 ) -> Result<Code, Failure> {
-    let interval = policy.monitor_interval.as_duration();
     let supervisor = Arc::new(arguments.policy.start(policy, state).await?);
     let log = tokio::spawn(log(Arc::clone(&supervisor)));
     // One listener throughout: a signal between two of them would be lost.
@@ -44,7 +43,7 @@ pub(super) async fn serve(
     let mut shown = Ok(());
     if code != Code::Interrupted && !supervisor.list().is_empty() {
         shown = tokio::select! {
-            shown = show(&supervisor, arguments.format, interval) => shown,
+            shown = show(&supervisor, arguments.format) => shown,
             () = &mut interrupted => Ok(()),
         };
     }
@@ -85,20 +84,21 @@ async fn unload(supervisor: &Arc<Supervisor>) {
     unloads.join_all().await;
 }
 
-/// Shows them for as long as somebody reads.
-async fn show(supervisor: &Supervisor, format: Format, interval: Duration) -> Result<(), Failure> {
+/// Shows them for as long as somebody reads: after each audit, at a terminal more often.
+async fn show(supervisor: &Supervisor, format: Format) -> Result<(), Failure> {
     let live = format == Format::Table && std::io::stdout().is_terminal();
-    let pause = if live { REFRESH } else { interval };
+    let mut sweeps = supervisor.watch_metrics();
     let mut last = String::new();
+    supervisor.audit();
     loop {
-        supervisor.audit();
+        let when = sweeps.borrow_and_update().when;
         let plugins = supervisor.list();
         let reader = match format {
-            Format::Json => print::json(&BTreeMap::from([("plugins", plugins)]))?,
+            Format::Json => print::json(&Sweep { when, plugins })?,
             Format::Table => {
-                let text = as_table(&plugins);
+                let text = dashboard::render(&plugins);
                 let reader = if live {
-                    print::text(redraw(&text))?
+                    print::text(dashboard::redraw(&text))?
                 } else if text != last {
                     print::text(&text)?
                 } else {
@@ -111,57 +111,21 @@ async fn show(supervisor: &Supervisor, format: Format, interval: Duration) -> Re
         if reader == Reader::Gone {
             return Ok(());
         }
-        tokio::time::sleep(pause).await;
+        if live {
+            tokio::time::sleep(REFRESH).await;
+            supervisor.audit();
+        } else if sweeps.changed().await.is_err() {
+            return Ok(());
+        }
     }
 }
 
-/// Draws over what stood there, line by line: clearing first would flicker.
-fn redraw(table: &str) -> String {
-    let lines = format!("{table}\nCtrl-C ends it.\n").replace('\n', "\x1b[K\n");
-    format!("\x1b[H{lines}\x1b[J")
-}
-
-fn as_table(plugins: &[PluginStatus]) -> String {
-    let rows: Vec<Vec<String>> = plugins.iter().map(row).collect();
-    let header = [
-        "PLUGIN",
-        "VERSION",
-        "TRUST",
-        "STATE",
-        "CALLS",
-        "HEAP",
-        "CPU",
-        "THREADS",
-        "FDS",
-        "VIOLATIONS",
-    ];
-    table::render(&header, &rows)
-}
-
-fn row(plugin: &PluginStatus) -> Vec<String> {
-    let usage = plugin.usage;
-    let figure = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-    let state = match (&plugin.state, plugin.restart_in) {
-        (State::Failed { reason }, Some(pause)) => {
-            let seconds = pause.as_millis().div_ceil(1000);
-            format!("failed: {reason}; restart in {seconds} s")
-        }
-        (State::Failed { reason }, None) => format!("failed: {reason}"),
-        (State::Unmounted { reason }, _) => format!("unmounted: {reason}"),
-        (state, _) => state.to_string(),
-    };
-    vec![
-        plugin.id.to_string(),
-        plugin.version.clone(),
-        format!("{:?}", plugin.trust).to_uppercase(),
-        state,
-        plugin.counters.calls.to_string(),
-        figure(usage.map(|usage| table::mebibytes(usage.heap))),
-        figure(usage.map(|usage| format!("{} ms", usage.cpu_us / 1000))),
-        figure(usage.map(|usage| usage.threads.to_string())),
-        figure(usage.map(|usage| usage.fds.to_string())),
-        plugin.counted.to_string(),
-    ]
+/// One line of JSON, as README.md describes it.
+#[derive(Serialize)]
+struct Sweep {
+    #[serde(rename = "when_ms", serialize_with = "unix_millis")]
+    when: SystemTime,
+    plugins: Vec<PluginStatus>,
 }
 
 /// What happens, on standard error: the table shows only what is.
