@@ -22,6 +22,12 @@ pub enum ToWorker<'a> {
         /// Libraries to open before it, dependencies first; at most [`MAX_PRELOAD`](crate::limits::MAX_PRELOAD).
         preload: Vec<&'a str>,
     },
+    /// Map nothing, and tell which functions a thread was in that died elsewhere. In the place of a
+    /// load; no plugin comes into this worker. Answered by `Reply`.
+    Symbolise {
+        /// Its registers and stack, opaque here.
+        question: &'a [u8],
+    },
     /// Make the instance. Answered by `Created`, or by `Reply` with the plugin's error.
     Create {
         /// The plugin's configuration, opaque to Cordon.

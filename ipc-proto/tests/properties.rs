@@ -54,7 +54,7 @@ impl Parts {
         let (a, b, c) = (&*self.texts.0, &*self.texts.1, &*self.texts.2);
         let (number, status, ..) = self.numbers;
         let payload = &self.bytes[..];
-        match self.which % 12 {
+        match self.which % 13 {
             0 => ToWorker::Hello(self.hello()),
             1 => ToWorker::Load {
                 plugin: a,
@@ -82,6 +82,7 @@ impl Parts {
             8 => ToWorker::Cancel,
             9 => ToWorker::Shutdown,
             10 => ToWorker::ListenerTaken,
+            11 => ToWorker::Symbolise { question: payload },
             _ => ToWorker::HostReply {
                 seq: number,
                 status,

@@ -2,6 +2,7 @@
 //! launcher's init starts the other; nobody calls it by hand.
 
 mod load;
+mod symbolise;
 mod worker;
 
 use std::os::fd::AsFd;

@@ -100,6 +100,14 @@ static int handled(int times) {
     return 1;
 }
 
+#ifdef RUST
+/* Of another language. */
+extern void rust_death(void);
+#else
+static void rust_death(void) {
+}
+#endif
+
 static void *nothing(void *none) {
     return none;
 }
@@ -122,6 +130,7 @@ static const struct {
 } deaths[] = {
     {"segfault", segfault}, {"abort", abort_now}, {"exit0", exit_0}, {"overflow", overflow},
     {"denied", denied},     {"spin", spin},       {"thread", threaded},
+    {"rust", rust_death},
 };
 
 static cordon_status call(void *instance, const cordon_context *context, cordon_bytes method,

@@ -70,7 +70,16 @@ pub fn deeds() -> PathBuf {
 /// When it can't be built.
 #[must_use]
 pub fn bare(folder: &Path, flags: &str) -> PathBuf {
-    let file = folder.join("libbare.so");
+    compiled(folder, "bare", flags)
+}
+
+/// A plugin of `tests/plugins`, compiled with `flags` into `folder`.
+///
+/// # Panics
+/// When it can't be built.
+#[must_use]
+pub fn compiled(folder: &Path, name: &str, flags: &str) -> PathBuf {
+    let file = folder.join(format!("lib{name}.so"));
     let target = file.display().to_string();
     make("tests/plugins", folder, &[format!("EXTRA={flags}"), target]);
     file

@@ -50,6 +50,7 @@ mod kind {
     pub(super) const SHUTDOWN: u8 = 0x0a;
     pub(super) const HOST_REPLY: u8 = 0x0b;
     pub(super) const LISTENER_TAKEN: u8 = 0x0c;
+    pub(super) const SYMBOLISE: u8 = 0x0d;
 
     pub(super) const WORKER_HELLO: u8 = 0x81;
     pub(super) const READY: u8 = 0x82;
@@ -69,7 +70,9 @@ impl sealed::Direction for Downstream {
     fn body_limit(kind: u8) -> Option<usize> {
         Some(match kind {
             kind::HELLO => HELLO_LEN,
-            kind::CALL | kind::HOOK | kind::RESTORE | kind::HOST_REPLY => PAYLOAD_BODY,
+            kind::CALL | kind::HOOK | kind::RESTORE | kind::HOST_REPLY | kind::SYMBOLISE => {
+                PAYLOAD_BODY
+            }
             kind::LOAD | kind::CREATE => CONTROL_BODY,
             kind::LISTENER_TAKEN
             | kind::SNAPSHOT
@@ -87,6 +90,9 @@ impl sealed::Direction for Downstream {
             kind::LOAD => ToWorker::Load {
                 plugin: body.get()?,
                 preload: body.get_list(MAX_PRELOAD)?,
+            },
+            kind::SYMBOLISE => ToWorker::Symbolise {
+                question: body.get()?,
             },
             kind::CREATE => ToWorker::Create {
                 config: body.get()?,
@@ -128,6 +134,7 @@ impl sealed::Message for ToWorker<'_> {
             Self::ListenerTaken => kind::LISTENER_TAKEN,
             Self::Load { .. } => kind::LOAD,
             Self::Create { .. } => kind::CREATE,
+            Self::Symbolise { .. } => kind::SYMBOLISE,
             Self::Call { .. } => kind::CALL,
             Self::Hook { .. } => kind::HOOK,
             Self::Snapshot => kind::SNAPSHOT,
@@ -151,6 +158,7 @@ impl sealed::Message for ToWorker<'_> {
                 body.put_list(preload, MAX_PRELOAD)
             }
             Self::Create { config } => body.put(config),
+            Self::Symbolise { question } => body.put(question),
             Self::Call {
                 method: name,
                 payload,

@@ -15,6 +15,7 @@ use super::link::{Link, clip};
 use super::services::HostCalls;
 use super::transport::Source;
 use crate::load::plugin::{Instance, Loader, Plugin};
+use crate::symbolise::symbolise;
 
 /// Serves the supervisor until it asks for the end.
 pub(super) fn run<R: Source, W: Write, L: Loader>(
@@ -109,6 +110,7 @@ impl<R: Source, W: Write, P: Plugin> Session<R, W, P> {
         match &message {
             ToWorker::Load { plugin, preload } => self.load(request, loader, plugin, preload)?,
             ToWorker::Create { config } => self.create(request, config)?,
+            ToWorker::Symbolise { question } => self.symbolise(request, question)?,
             ToWorker::Shutdown => {
                 let status = self.shut_down(request);
                 self.reply(request, &status.into())?;
@@ -157,6 +159,22 @@ impl<R: Source, W: Write, P: Plugin> Session<R, W, P> {
                 )
             }
         }
+    }
+
+    /// From here no plugin comes into this process any more.
+    fn symbolise(&mut self, request: &Request, question: &[u8]) -> Result<(), ServeError> {
+        if !matches!(self.stage, Stage::Empty) {
+            return Err(self.out_of_sequence("a question for symbols"));
+        }
+        self.stage = Stage::Spent;
+        let status = match symbolise(question) {
+            Ok(answer) => {
+                self.reply = answer;
+                Status::OK
+            }
+            Err(_) => Status::INVALID,
+        };
+        self.reply(request, &status.into())
     }
 
     /// A refused `create` may be tried again, with another configuration.
@@ -278,6 +296,7 @@ fn run_request(
         | ToWorker::ListenerTaken
         | ToWorker::Load { .. }
         | ToWorker::Create { .. }
+        | ToWorker::Symbolise { .. }
         | ToWorker::Cancel
         | ToWorker::Shutdown
         | ToWorker::HostReply { .. } => Status::INVALID.into(),

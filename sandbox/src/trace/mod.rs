@@ -5,12 +5,16 @@
 //! tracer, and a plugin that makes many shall keep nobody but itself waiting. Init is in the
 //! worker's own group.
 
+mod backtrace;
 mod record;
 mod registers;
 mod thread;
 
+pub use backtrace::{LONGEST_CALL, MAX_NAME, MAX_PLACES, Place, Question, ends_with_call};
 pub use record::{Held, RECORD, Report};
-pub use registers::{NAMES, Registers, Top};
+pub use registers::{
+    DWARF_FRAME_POINTER, DWARF_RETURN_ADDRESS, DWARF_STACK_POINTER, NAMES, Registers, Top,
+};
 pub use thread::thread_of;
 
 use std::time::Duration;

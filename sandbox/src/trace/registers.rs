@@ -17,11 +17,28 @@ pub const NAMES: [&str; 34] = [
     "x28", "x29", "x30", "sp", "pc", "pstate",
 ];
 
-/// Places of instruction pointer, stack pointer, frame pointer and number of the call.
+/// Places of instruction pointer, stack pointer and number of the call.
 #[cfg(target_arch = "x86_64")]
-const ROLES: [usize; 4] = [16, 19, 4, 15];
+const ROLES: [usize; 3] = [16, 19, 15];
 #[cfg(target_arch = "aarch64")]
-const ROLES: [usize; 4] = [32, 31, 29, 8];
+const ROLES: [usize; 3] = [32, 31, 8];
+
+/// Places of the registers that DWARF numbers from 0 (System V ABI, x86-64, figure 3.36).
+#[cfg(target_arch = "x86_64")]
+const DWARF: [usize; 16] = [10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0];
+/// Places of the registers that DWARF numbers from 0 (DWARF for the Arm 64-bit Architecture, 4.1).
+#[cfg(target_arch = "aarch64")]
+const DWARF: [usize; 32] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+    26, 27, 28, 29, 30, 31,
+];
+
+/// The frame pointer's DWARF number.
+pub const DWARF_FRAME_POINTER: u16 = if cfg!(target_arch = "x86_64") { 6 } else { 29 };
+/// The stack pointer's DWARF number.
+pub const DWARF_STACK_POINTER: u16 = if cfg!(target_arch = "x86_64") { 7 } else { 31 };
+/// The DWARF number by which tables tell where a call returns to.
+pub const DWARF_RETURN_ADDRESS: u16 = if cfg!(target_arch = "x86_64") { 16 } else { 30 };
 
 /// What a stopped thread's registers hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +67,15 @@ impl Registers {
         }
     }
 
-    /// The frame pointer, in code that has one.
-    #[must_use]
-    pub fn frame_pointer(&self) -> u64 {
-        self.words[ROLES[2]]
+    /// Those that a debugger's tables name, by their DWARF numbers.
+    pub fn dwarf(&self) -> impl Iterator<Item = (u16, u64)> {
+        (0..).zip(DWARF.map(|place| self.words[place]))
     }
 
     /// The number of the system call that it is in, if it is in one.
     #[must_use]
     pub fn call(&self) -> u64 {
-        self.words[ROLES[3]]
+        self.words[ROLES[2]]
     }
 
     /// Name and value of each.

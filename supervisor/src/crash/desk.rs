@@ -30,9 +30,8 @@ impl Desk {
 
     /// Hands a crash in; one too many is only logged.
     pub(crate) fn hand_in(&self, case: Case) {
-        if let Err(error) = self.0.try_send(case) {
-            let (mpsc::error::TrySendError::Full(case) | mpsc::error::TrySendError::Closed(case)) =
-                error;
+        // Closed, nobody wants to know of it.
+        if let Err(mpsc::error::TrySendError::Full(case)) = self.0.try_send(case) {
             let Crash { plugin, how, .. } = case.crash;
             tracing::warn!("plugin {plugin}: {how}; no evidence of it is kept, too many crash");
         }

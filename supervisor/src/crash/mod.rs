@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use backtrace::{Backtrace, Frame};
 pub(crate) use desk::{Case, Desk};
-pub(crate) use scene::Scene;
 pub use scene::{Address, Evidence, Region, Register, Signal, Thread};
+pub(crate) use scene::{Scene, place};
 pub use store::{CrashId, MAX_BYTES, MAX_CRASHES, Store};
 
 use crate::ending::Ending;

@@ -2,13 +2,19 @@
 
 use std::fmt;
 
-use sandbox::seccomp::{Caller, Mapping};
+use sandbox::seccomp::{Caller, Lookup, Mapping};
 use sandbox::trace::{Held, Registers, Top, thread_of};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Frame;
 use crate::ending::signal_name;
 use crate::output::escape_line;
+
+/// The bytes of the stack that are looked at.
+const STACK: usize = 64 << 10;
+/// How far above the stack pointer of a stack that overflowed it is looked for, in pages.
+const GUARD: u64 = 64;
+const PAGE: u64 = 4096;
 
 /// An address in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +92,9 @@ pub(crate) struct Scene {
     /// All of them, where they are known.
     pub(crate) registers: Option<Registers>,
     pub(crate) mappings: Vec<Mapping>,
+    /// From the stack pointer up, or from where memory begins above it.
+    pub(crate) stack: Vec<u8>,
+    pub(crate) stack_start: u64,
 }
 
 impl Scene {
@@ -116,6 +125,7 @@ impl Scene {
 
     fn read(tid: u32, caller: &Caller, top: Top, evidence: Evidence) -> std::io::Result<Scene> {
         let mappings = caller.mappings(top.sp)?;
+        let (stack_start, stack) = stack(caller, top.sp);
         let name = escape_line(&caller.name()?);
         Ok(Scene {
             evidence,
@@ -124,6 +134,8 @@ impl Scene {
             top,
             registers: None,
             mappings,
+            stack,
+            stack_start,
         })
     }
 
@@ -156,6 +168,20 @@ impl Scene {
     pub(crate) fn place(&self) -> Frame {
         place(&self.mappings, self.top.ip)
     }
+}
+
+/// The stack from `sp` up. A stack that overflowed begins above it.
+fn stack(caller: &Caller, sp: u64) -> (u64, Vec<u8>) {
+    let mut stack = vec![0; STACK];
+    let pages = (1..=GUARD).filter_map(|pages| (sp & !(PAGE - 1)).checked_add(pages * PAGE));
+    for start in std::iter::once(sp).chain(pages) {
+        let length = caller.read(start, &mut stack);
+        if length > 0 {
+            stack.truncate(length);
+            return (start, stack);
+        }
+    }
+    (sp, Vec::new())
 }
 
 /// The file that an address lies in.

@@ -83,6 +83,7 @@ pub(super) fn name_of(message: &ToWorker<'_>) -> Box<str> {
         ToWorker::Hook { name, .. } => name,
         ToWorker::Load { .. } => "(load)",
         ToWorker::Create { .. } => "(create)",
+        ToWorker::Symbolise { .. } => "(symbolise)",
         ToWorker::Shutdown => "(shutdown)",
         _ => "(other)",
     };

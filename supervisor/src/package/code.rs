@@ -5,14 +5,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use sandbox::mounts::PLUGIN_FOLDER;
+use sandbox::trace::{LONGEST_CALL, ends_with_call};
 
 use super::{FILE_NAME, Package};
 use crate::document::printable;
 use crate::elf::{Place, Symbols};
 use crate::violations::Frame;
-
-/// The longest call instruction that leaves a return address.
-const LONGEST_CALL: usize = 7;
 
 impl Package {
     /// The function at `offset` of the file that the worker has at `path`; `None` where it
@@ -57,51 +55,5 @@ impl Package {
         let mut libraries = self.libraries.iter().zip(&self.symbols[1..]);
         let (library, symbols) = libraries.find(|(library, _)| library.soname.as_str() == name)?;
         Some((&library.file, name.to_owned(), symbols))
-    }
-}
-
-/// `call rel32`, or `call` through a register or memory with each length of its operand
-/// (Intel SDM, volume 2, CALL).
-#[cfg(target_arch = "x86_64")]
-fn ends_with_call(code: &[u8; LONGEST_CALL]) -> bool {
-    let indirect = |length: usize| {
-        let at = LONGEST_CALL - length;
-        code[at] == 0xff && code[at + 1] >> 3 & 7 == 2
-    };
-    code[LONGEST_CALL - 5] == 0xe8 || [2, 3, 4, 6, 7].into_iter().any(indirect)
-}
-
-/// `bl`, or `blr` (Arm ARM, C6.2).
-#[cfg(target_arch = "aarch64")]
-fn ends_with_call(code: &[u8; LONGEST_CALL]) -> bool {
-    let [.., a, b, c, d] = *code;
-    let instruction = u32::from_le_bytes([a, b, c, d]);
-    instruction & 0xfc00_0000 == 0x9400_0000 || instruction & 0xffff_fc1f == 0xd63f_0000
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_arch = "x86_64")]
-    #[test]
-    fn calls_are_told_from_other_instructions() {
-        for code in [
-            [0x90, 0x90, 0xe8, 1, 2, 3, 4],
-            [0x90, 0x90, 0x90, 0x90, 0x90, 0xff, 0xd0],
-            [0x90, 0x90, 0x90, 0x90, 0xff, 0x50, 0x08],
-            [0x90, 0xff, 0x15, 1, 2, 3, 4],
-            [0xff, 0x94, 0x24, 1, 2, 3, 4],
-        ] {
-            assert!(ends_with_call(&code), "{code:x?}");
-        }
-        for code in [
-            [0x90; 7],
-            [0x90, 0x90, 0xe9, 1, 2, 3, 4],
-            [0x90, 0x90, 0x90, 0x90, 0x90, 0xff, 0xe0],
-        ] {
-            assert!(!ends_with_call(&code), "{code:x?}");
-        }
     }
 }

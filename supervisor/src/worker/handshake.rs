@@ -156,11 +156,7 @@ pub(super) async fn load_and_create(
     preload: &[String],
     timeline: &mut Timeline,
 ) -> Result<(), LaunchError> {
-    let closed = |_| LaunchError::Ended(worker.ending().unwrap_or(Ending::Lost));
-    {
-        let mut mux = lock(&worker.mux);
-        mux.post(&ToWorker::Hello(Hello::OURS), 0).map_err(closed)?;
-    }
+    greet(worker)?;
     let preload = preload.iter().map(String::as_str).collect();
     match ask(worker, &ToWorker::Load { plugin, preload }).await? {
         Reply::Loaded { .. } => timeline.loaded = now(),
@@ -191,6 +187,23 @@ pub(super) async fn load_and_create(
         }),
         _ => Err(LaunchError::Handshake("answer to the create".into())),
     }
+}
+
+/// Has a worker tell which functions a thread was in that died in another one.
+pub(super) async fn symbolise(worker: &Worker, question: &[u8]) -> Result<Vec<u8>, LaunchError> {
+    greet(worker)?;
+    match ask(worker, &ToWorker::Symbolise { question }).await? {
+        Reply::Returned {
+            status: 0, payload, ..
+        } => Ok(payload),
+        _ => Err(LaunchError::Handshake("answer of the symboliser".into())),
+    }
+}
+
+fn greet(worker: &Worker) -> Result<(), LaunchError> {
+    let closed = |_| LaunchError::Ended(worker.ending().unwrap_or(Ending::Lost));
+    let hello = ToWorker::Hello(Hello::OURS);
+    lock(&worker.mux).post(&hello, 0).map_err(closed)
 }
 
 async fn ask(worker: &Worker, message: &ToWorker<'_>) -> Result<Reply, LaunchError> {

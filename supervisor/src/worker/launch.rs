@@ -24,7 +24,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::dying::Reports;
-use super::handshake::{Ready, load_and_create, ready};
+use super::handshake::{self, load_and_create, ready, symbolise};
 use super::launch_error::{LaunchError, setup};
 use super::process::Process;
 use super::serve::{Io, serve};
@@ -75,6 +75,43 @@ struct Channels {
 /// Launches a worker and has it load its plugin, within the load deadline. A launch that
 /// fails leaves nothing behind when this returns.
 pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError> {
+    let (file, preload) = (request.file.clone(), request.preload.clone());
+    let Ready {
+        worker,
+        mut timeline,
+        end,
+        limit,
+    } = bring_up(request).await?;
+    let loading = load_and_create(&worker, &file, &preload, &mut timeline);
+    if let Err(error) = wanted(&worker.plugin, end, limit, loading).await {
+        return Err(failed(&worker, error).await);
+    }
+    worker.serving.store(true, Ordering::Release);
+    worker.timeline.set(timeline).ok();
+    Ok(worker)
+}
+
+/// Launches a worker that loads nothing, for one answer: it is a symboliser. Nothing is left of
+/// it when this returns.
+pub(crate) async fn ask(request: Request, question: &[u8]) -> Result<Vec<u8>, LaunchError> {
+    let up = bring_up(request).await?;
+    let answer = symbolise(&up.worker, question);
+    let answer = wanted(&up.worker.plugin, up.end, up.limit, answer).await;
+    up.worker.kill(Ending::Unloaded);
+    up.worker.ended().await;
+    answer
+}
+
+/// A worker that waits for its first request.
+struct Ready {
+    worker: Arc<Worker>,
+    timeline: Timeline,
+    /// When it must have come up.
+    end: Instant,
+    limit: Duration,
+}
+
+async fn bring_up(request: Request) -> Result<Ready, LaunchError> {
     let limit = if off(Weakened::Deadline) {
         FOREVER
     } else {
@@ -93,7 +130,6 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
         .await?;
     timeline.launched = now();
     let (launcher, id) = (request.launcher.clone(), launched.id);
-    let (file, preload) = (request.file.clone(), request.preload.clone());
     let gone = std::mem::replace(&mut launched.gone, oneshot::channel().1);
     let confined = confined(request, channels, launched, &mut timeline);
     let (worker, tasks) = match wanted(&plugin, end, limit, confined).await {
@@ -105,13 +141,12 @@ pub(crate) async fn launch(request: Request) -> Result<Arc<Worker>, LaunchError>
         }
     };
     tasks.start(&worker, gone);
-    let loading = load_and_create(&worker, &file, &preload, &mut timeline);
-    if let Err(error) = wanted(&plugin, end, limit, loading).await {
-        return Err(failed(&worker, error).await);
-    }
-    worker.serving.store(true, Ordering::Release);
-    worker.timeline.set(timeline).ok();
-    Ok(worker)
+    Ok(Ready {
+        worker,
+        timeline,
+        end,
+        limit,
+    })
 }
 
 /// Gives up a step of the launch when it takes too long, or when its plugin isn't to be
@@ -200,7 +235,7 @@ async fn confined(
     let own = Arc::new(channels.socket);
     let socket = setup("socket", register(Arc::clone(&own), interest))?;
     let mut decoder = WorkerDecoder::new();
-    let Ready {
+    let handshake::Ready {
         listener,
         pidfd,
         measured,

@@ -1,5 +1,6 @@
 //! Each way to die, with its evidence.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,13 @@ pub(crate) async fn crash(supervisor: &Supervisor, plugin: &str, method: &str) -
         "vandal" => example(plugin),
         _ => fixture(plugin),
     };
+    crash_of(supervisor, &file, method).await
+}
+
+/// As [`crash`], of a plugin by its file.
+pub(crate) async fn crash_of(supervisor: &Supervisor, file: &Path, method: &str) -> Arc<Crash> {
     let mut events = supervisor.subscribe();
-    let plugin = load(supervisor, &file).await;
+    let plugin = load(supervisor, file).await;
     let died = call(supervisor, &plugin, method, "").await;
     assert!(died.is_err(), "{method}");
     let crash = async {

@@ -2,4 +2,5 @@
 
 mod deaths;
 mod kept;
+mod symbols;
 mod tracing;
