@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::history::{Entry, HistoryRules, Journal};
+use crate::history::{HistoryRules, Journal, line};
 use crate::lifecycle::Unmount;
 use crate::manifest::PluginId;
 use crate::state::{StateDir, StateError, Unmounted, UnmountedError};
@@ -164,6 +164,12 @@ impl Keeper {
     }
 }
 
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Shared {
     fn run(&self) {
         loop {
@@ -237,9 +243,7 @@ impl Shared {
         // Which of them came before what was lost isn't known any more: the first says it.
         let losses = std::iter::once(lost).chain(std::iter::repeat(0));
         let lines = violations.iter().zip(losses);
-        let lines: Vec<_> = lines
-            .map(|(one, lost)| Entry::new(one, lost).line())
-            .collect();
+        let lines: Vec<_> = lines.map(|(one, lost)| line(one, lost)).collect();
         let result = self.journal.append(&lines);
         let written = match &result {
             Ok(()) => lines.len(),

@@ -1,6 +1,7 @@
 //! Run untrusted native plugins, each in a confined worker process.
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod check;
 pub mod config;
 pub mod crash;

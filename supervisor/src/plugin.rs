@@ -7,6 +7,7 @@ use ipc_proto::message::HostOp;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
+use crate::alerts::Alerts;
 use crate::crash::Crash;
 use crate::ending::Ending;
 use crate::grants::Grants;
@@ -115,6 +116,8 @@ pub(crate) struct Speaker {
     pub(crate) output: broadcast::Sender<Output>,
     /// Nothing where the host wants nothing on disk.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// Nothing where the host has no function for them.
+    pub(crate) alerts: Option<Arc<Alerts>>,
 }
 
 /// What is kept of a plugin by its id.
@@ -223,12 +226,21 @@ impl Plugin {
     }
 }
 
+impl Speaker {
+    /// Waits until what was said is kept and told.
+    pub(crate) fn close(&self) {
+        self.keeper.iter().for_each(|keeper| keeper.close());
+        self.alerts.iter().for_each(|alerts| alerts.close());
+    }
+}
+
 impl Default for Speaker {
     fn default() -> Speaker {
         Speaker {
             events: broadcast::Sender::new(EVENTS),
             output: broadcast::Sender::new(OUTPUT),
             keeper: None,
+            alerts: None,
         }
     }
 }
@@ -388,6 +400,9 @@ impl Record {
         };
         if let Some(keeper) = self.speaker.keeper.as_ref().filter(|_| logged) {
             keeper.record(&shared);
+        }
+        if let Some(alerts) = &self.speaker.alerts {
+            alerts.tell(&shared);
         }
         self.tell(Event::Violation(shared));
         self.follow(class, verdict)

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use cordon_supervisor::crash::Evidence;
 use cordon_supervisor::ending::Ending;
 use cordon_supervisor::lifecycle::{Failure, State};
 use cordon_supervisor::manifest::PluginId;
+use cordon_supervisor::plugin::Event;
 use cordon_supervisor::violations::{Action, Actions, Class};
 use cordon_supervisor::worker::Isolation;
 use cordon_supervisor::{CallError, Supervisor};
@@ -153,9 +155,22 @@ async fn isolated(policy: &str, plugin: &str, method: &str, payload: &str) -> (E
 }
 
 #[tokio::test]
-async fn critical_freezes_the_worker_before_it_is_killed() {
-    let (ending, isolation) = isolated("", "flooder", "flood-log", "").await;
+async fn critical_freezes_the_worker_before_it_is_looked_at_and_killed() {
+    let supervisor = supervisor("[restart]\nwhen = \"never\"").await;
+    let flooder = load(&supervisor, &fixture("flooder")).await;
+    let (worker, mut events) = (supervisor.worker(&flooder).unwrap(), supervisor.subscribe());
+    call(&supervisor, &flooder, "flood-log", "").await.ok();
+    let evidence = async {
+        loop {
+            if let Event::Crash(crash) = events.recv().await.unwrap() {
+                return crash.evidence.clone();
+            }
+        }
+    };
+    let evidence = tokio::time::timeout(PATIENCE, evidence).await.unwrap();
+    let (ending, isolation) = (worker.ended().await, worker.isolation().unwrap());
     assert!(matches!(ending, Ending::Protocol { .. }), "{ending}");
+    assert_eq!(evidence, Evidence::Frozen);
     assert!(
         matches!(isolation, Isolation::Frozen { .. }),
         "{isolation:?}"

@@ -1,5 +1,6 @@
 //! `cordon run`: call one plugin, or serve a file or a whole folder until Ctrl-C.
 
+mod alert;
 mod calls;
 mod dashboard;
 mod reply;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use alert::OnViolation;
+use cordon_supervisor::Supervisor;
 use cordon_supervisor::units::TimeSpan;
 
 use super::exit::Code;
@@ -39,6 +42,10 @@ pub(super) struct Arguments {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Run this for each violation, by sh -c, with a JSON object on its standard input: at most
+    /// ten at once and one a second, each for ten seconds; those left out are counted.
+    #[arg(long, value_name = "COMMAND")]
+    on_violation: Option<String>,
     #[command(flatten)]
     policy: PolicyArguments,
     /// Which data belongs to which call, known by their places.
@@ -88,6 +95,14 @@ impl Arguments {
         }
         self.paired = requests.into_iter().map(|(_, request)| request).collect();
         Ok(())
+    }
+
+    /// Begins to run the command for violations, if one is given.
+    fn alert(&self, supervisor: &Supervisor) -> Result<Option<OnViolation>, Failure> {
+        let command = self.on_violation.as_deref();
+        command
+            .map(|command| OnViolation::start(command, supervisor))
+            .transpose()
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -37,8 +37,9 @@ mod journal;
 mod read;
 
 use crate::units::ByteSize;
+use crate::violations::Violation;
 
-pub(crate) use entry::Entry;
+use entry::Entry;
 pub(crate) use journal::Journal;
 pub use read::{Filter, ReadError, Record, Records};
 
@@ -63,6 +64,13 @@ impl Default for HistoryRules {
             files: 8,
         }
     }
+}
+
+/// A violation as its line in the history, with its end; `lost` is how many weren't told
+/// before it.
+#[must_use]
+pub fn line(violation: &Violation, lost: u64) -> Vec<u8> {
+    Entry::new(violation, lost).line()
 }
 
 /// The name of the `n`th file, 0 being the one that is written to.

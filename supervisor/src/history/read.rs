@@ -209,14 +209,14 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::history::{Entry, HistoryRules, Journal};
+    use crate::history::{HistoryRules, Journal};
     use crate::units::ByteSize;
     use crate::violations::{Kind, Violation};
 
     fn line(plugin: &str, second: u64) -> Vec<u8> {
         let when = UNIX_EPOCH + Duration::from_secs(second);
         let violation = Violation::new(plugin.parse().unwrap(), Kind::Protocol, when);
-        Entry::new(&violation.seen(&format!("number {second}")), 0).line()
+        crate::history::line(&violation.seen(&format!("number {second}")), 0)
     }
 
     fn state() -> (tempfile::TempDir, StateDir) {

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::crashes::attend;
 use super::{Shared, Supervisor, fds, sonames};
+use crate::alerts::{Alert, Alerts, Callback};
 use crate::config::{Grantable, Network, Policy};
 use crate::crash::Desk;
 use crate::elf::{Closure, ClosureError, Dynamic, ElfError, LibraryDirs, LibraryDirsError};
@@ -49,6 +50,7 @@ pub struct Builder {
     worker: Option<PathBuf>,
     cgroup_parent: Option<PathBuf>,
     state_dir: Option<PathBuf>,
+    on_violation: Option<Callback>,
 }
 
 /// Why no supervisor can be had.
@@ -127,6 +129,18 @@ impl Builder {
         self
     }
 
+    /// A function that is told of each violation, once it is recorded, whatever its severity;
+    /// of those that are only counted because they come too fast to be looked at it isn't.
+    ///
+    /// It runs on a thread of its own, one violation after the other, and should not block:
+    /// 1024 wait for it, beyond them it misses the oldest, and is told how many. A panic of it
+    /// ends nothing. The supervisor's end waits five seconds for it at most.
+    #[must_use]
+    pub fn on_violation(mut self, tell: impl Fn(&Alert) + Send + Sync + 'static) -> Builder {
+        self.on_violation = Some(Callback(Arc::new(tell)));
+        self
+    }
+
     /// Starts the launcher and the I/O thread. Raises this process's soft limit on open
     /// files (RLIMIT_NOFILE) to its hard limit, since each worker takes some twenty; and the
     /// hard limit where it is too low for 2,048 workers and the process may raise it.
@@ -179,7 +193,7 @@ async fn run(
             let until_then = Arc::clone(&shared);
             let audit = tokio::spawn(super::monitor::poll(Arc::downgrade(&shared)));
             let launcher = shared.launcher.clone();
-            let keeper = shared.speaker.keeper.clone();
+            let speaker = shared.speaker.clone();
             if ready.send(Ok(shared)).is_ok() {
                 // An error is what it waits for: the sender is gone.
                 while stopped.changed().await.is_ok() {}
@@ -190,7 +204,7 @@ async fn run(
             drop(until_then);
             launcher.stop().await;
             // The last that is heard of workers is what their end brings.
-            keeper.iter().for_each(|keeper| keeper.close());
+            speaker.close();
         }
         Err(error) => {
             ready.send(Err(error)).ok();
@@ -206,6 +220,9 @@ impl Builder {
         let mut speaker = Speaker::default();
         if let Some(state) = &state {
             speaker.keeper = Some(Keeper::start(state.path(), self.policy.history)?.into());
+        }
+        if let Some(callback) = self.on_violation {
+            speaker.alerts = Some(Alerts::start(callback)?.into());
         }
         let program = Program::find(self.worker.as_deref())?;
         let dirs = LibraryDirs::system(&self.policy.library_dirs)?;

@@ -40,10 +40,24 @@ impl Worker {
 
     /// A thread that waits for the answer to its call, and won't get one.
     pub(super) async fn look_at_waiting(&self, thread: u32) {
-        let look = move || Scene::of_stopped(thread, Evidence::Waiting);
+        self.look_at_stopped(thread, Evidence::Waiting).await;
+    }
+
+    /// Its main thread, while all of it stands still.
+    pub(super) async fn look_at_frozen(&self) {
+        self.look_at_stopped(self.pid, Evidence::Frozen).await;
+    }
+
+    async fn look_at_stopped(&self, thread: u32, evidence: Evidence) {
+        let look = move || Scene::of_stopped(thread, evidence);
         let seen = aside(PATIENCE, look).await;
+        // Killed meanwhile, its numbers may be another's.
+        let seen = match sandbox::sys::pidfd::pid(&self.pidfd) {
+            Ok(_) => seen.map_err(str::to_owned),
+            Err(_) => Err("it ended while it was looked at".to_owned()),
+        };
         self.keep_scene(
-            seen.map_err(str::to_owned).and_then(|scene| {
+            seen.and_then(|scene| {
                 scene.map_err(|error| format!("the thread can't be read: {error}"))
             }),
         );

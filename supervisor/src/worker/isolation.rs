@@ -72,7 +72,11 @@ impl Worker {
             return;
         }
         if let Some(probe) = &self.probe {
-            self.isolated(still(probe).await);
+            let isolation = still(probe).await;
+            if let Isolation::Frozen { .. } = isolation {
+                self.look_at_frozen().await;
+            }
+            self.isolated(isolation);
         }
         self.slay();
     }

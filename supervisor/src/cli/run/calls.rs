@@ -24,6 +24,7 @@ pub(super) async fn call(
 ) -> Result<Code, Failure> {
     policy.never_restart();
     let supervisor = arguments.policy.start(policy, state).await?;
+    let alert = arguments.alert(&supervisor)?;
     let work = async {
         let id = match supervisor.load(file).await {
             Ok(id) => id,
@@ -63,10 +64,14 @@ pub(super) async fn call(
         }
         Ok(code)
     };
-    tokio::select! {
+    let result = tokio::select! {
         result = work => result,
         () = interrupted() => Ok(Code::Interrupted),
+    };
+    if let Some(alert) = alert {
+        alert.finish();
     }
+    result
 }
 
 /// What is known of a plugin that didn't come up is printed all the same.

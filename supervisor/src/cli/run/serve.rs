@@ -33,6 +33,7 @@ pub(super) async fn serve(
     files: Vec<PathBuf>,
 ) -> Result<Code, Failure> {
     let supervisor = Arc::new(arguments.policy.start(policy, state).await?);
+    let alert = arguments.alert(&supervisor)?;
     let log = tokio::spawn(log(Arc::clone(&supervisor)));
     // One listener throughout: a signal between two of them would be lost.
     let mut interrupted = std::pin::pin!(interrupted());
@@ -49,6 +50,9 @@ pub(super) async fn serve(
     }
     log.abort();
     unload(&supervisor).await;
+    if let Some(alert) = alert {
+        alert.finish();
+    }
     shown.map(|()| code)
 }
 
