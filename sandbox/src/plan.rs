@@ -123,10 +123,11 @@ impl Plan {
             ids,
             bounds: Bounds::Cgroup(Limits {
                 memory_max: policy.memory,
-                memory_high: None,
+                memory_high: policy.resources.memory_high,
                 pids_max: policy.threads.saturating_add(overhead::TASKS),
                 cpu_max: policy.cpu,
-                cpu_weight: None,
+                cpu_weight: policy.resources.cpu_weight,
+                io: policy.resources.io.clone(),
             }),
             image,
             root,

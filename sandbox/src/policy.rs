@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::CpuMax;
+use crate::cgroup::{CpuMax, Io};
 use crate::report::{Control, Demands};
 
 /// Everything that the operator decides about one worker's confinement.
@@ -17,6 +17,8 @@ pub struct Policy {
     pub threads: u32,
     /// Share of the processors.
     pub cpu: CpuMax,
+    /// How it fares where workers compete.
+    pub resources: Resources,
     /// Open files, those of the worker's own included.
     pub fds: u64,
     /// Largest file, in bytes.
@@ -73,6 +75,17 @@ impl Policy {
         }
         demands
     }
+}
+
+/// What the kernel does where workers compete; by default what it does by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Bytes of memory from which it reclaims and slows down.
+    pub memory_high: Option<u64>,
+    /// Share of contended processors, 1 to 10000.
+    pub cpu_weight: Option<u32>,
+    /// Bandwidth of block devices.
+    pub io: Io,
 }
 
 /// One file or folder of the host, granted.
@@ -159,6 +172,7 @@ pub(crate) mod tests {
             memory: 1 << 20,
             threads: 4,
             cpu: CpuMax::default(),
+            resources: Resources::default(),
             fds: 32,
             file_size: 0,
             tmp: None,

@@ -54,6 +54,8 @@ controls! {
     Fds, "fds", Core;
     /// Limits of the cgroup.
     Cgroup, "cgroup", Core;
+    /// What policy sets for where workers compete: memory.high, cpu.weight, io.
+    Resources, "resources", Hardening;
     /// Landlock over files, mirroring the mounts.
     Landlock, "landlock", Core;
     /// Landlock over TCP ports (ABI 4, Linux 6.7).

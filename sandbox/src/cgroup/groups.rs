@@ -41,6 +41,9 @@ pub(super) struct Parts {
     pub(super) accounting: usize,
     /// Where processes are frozen and killed.
     pub(super) tracking: usize,
+    /// Where bandwidth of block devices is limited; of v1 a hierarchy that hosts may lack, and
+    /// that workers without such limits stay out of.
+    pub(super) io: Option<usize>,
 }
 
 impl Parts {
@@ -54,6 +57,7 @@ impl Parts {
             cpu: index,
             accounting: index,
             tracking: index,
+            io: Some(index),
         }
     }
 
@@ -63,6 +67,7 @@ impl Parts {
             .max(self.cpu)
             .max(self.accounting)
             .max(self.tracking)
+            .max(self.io.unwrap_or(0))
     }
 }
 
@@ -197,6 +202,10 @@ impl Groups {
 
     pub(super) fn accounting(&self) -> &Directory {
         &self.directories[self.parts.accounting]
+    }
+
+    pub(super) fn io(&self) -> Option<&Directory> {
+        self.parts.io.map(|io| &self.directories[io])
     }
 
     pub(super) fn tracking(&self) -> &Directory {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::groups::Parts;
+use super::limits::Limits;
 
 /// Which of the three ways of mounting cgroups a host uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,10 @@ pub enum Controller {
     Cpuacct,
     /// Stopping all tasks; a controller only on v1.
     Freezer,
+    /// Bandwidth of block devices, on v2.
+    Io,
+    /// The same, on v1.
+    Blkio,
 }
 
 impl Controller {
@@ -47,6 +52,8 @@ impl Controller {
             Self::Cpu => "cpu",
             Self::Cpuacct => "cpuacct",
             Self::Freezer => "freezer",
+            Self::Io => "io",
+            Self::Blkio => "blkio",
         }
     }
 }
@@ -150,7 +157,30 @@ impl Layout {
         self.parts.kind
     }
 
-    /// The hierarchies that each worker gets a group in.
+    /// How many of the hierarchies, from the first, a worker with such limits gets a group in.
+    pub(super) fn used_for(&self, limits: &Limits) -> usize {
+        let all = self.mounts.len();
+        match self.is_optional(all - 1) && !limits.io.is_asked() {
+            true => all - 1,
+            false => all,
+        }
+    }
+
+    /// Whether this one is good for bandwidth of block devices alone.
+    pub(super) fn is_optional(&self, index: usize) -> bool {
+        let Parts {
+            memory,
+            pids,
+            cpu,
+            accounting,
+            tracking,
+            io,
+            ..
+        } = self.parts;
+        io == Some(index) && ![memory, pids, cpu, accounting, tracking].contains(&index)
+    }
+
+    /// The hierarchies that workers get groups in.
     #[must_use]
     pub fn mounts(&self) -> &[Mount] {
         &self.mounts
@@ -197,6 +227,8 @@ impl Chosen<'_> {
             memory: self.find(Controller::Memory)?,
             pids: self.find(Controller::Pids)?,
             cpu: self.find(Controller::Cpu)?,
+            // The last one, since groups in it are optional.
+            io: self.find(Controller::Blkio).ok(),
         })
     }
 

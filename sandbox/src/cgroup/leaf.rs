@@ -94,7 +94,7 @@ impl Leaf {
             parents: Vec::with_capacity(parents.len()),
         };
         let mut directories = Vec::with_capacity(parents.len());
-        for parent in parents {
+        for parent in parents.into_iter().take(layout.used_for(limits)) {
             parent.make(name).map_err(|error| match error.errno {
                 Errno::EXIST => LeafError::Exists(error.path),
                 _ => error.into(),
@@ -102,7 +102,9 @@ impl Leaf {
             made.parents.push(Arc::clone(&parent));
             directories.push(parent.descend(name)?);
         }
-        let groups = Groups::new(layout.parts, directories);
+        let mut parts = layout.parts;
+        parts.io = parts.io.filter(|io| *io < directories.len());
+        let groups = Groups::new(parts, directories);
         match layout.kind() {
             Kind::V2 => v2::write(&groups, limits)?,
             Kind::Hybrid | Kind::V1 => v1::write(&groups, limits)?,

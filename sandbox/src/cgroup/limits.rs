@@ -20,6 +20,9 @@ pub struct Limits {
     pub cpu_max: CpuMax,
     /// Share of contended CPUs, 1 to 10000; 100 is the kernel's default.
     pub cpu_weight: Option<u32>,
+    /// Bandwidth of block devices and share of it, where the kernel has a controller for that;
+    /// what it lacks is missing in [`Applied::io`].
+    pub io: Io,
 }
 
 /// CPU bandwidth: so much CPU time in each period, over all CPUs.
@@ -42,6 +45,36 @@ impl Default for CpuMax {
     }
 }
 
+/// What a group may take of block devices.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Io {
+    /// Share of contended devices, 1 to 10000 (1000 on v1); 100 is the kernel's default.
+    pub weight: Option<u32>,
+    /// Bandwidth, each device once, in the order of their numbers.
+    pub max: Vec<IoMax>,
+}
+
+/// Bandwidth of one block device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IoMax {
+    /// Major and minor number of a whole disk: the kernel limits no partition by itself.
+    pub device: (u32, u32),
+    /// Bytes read in a second; `None` is no limit.
+    pub read: Option<u64>,
+    /// Bytes written in a second; `None` is no limit.
+    pub write: Option<u64>,
+}
+
+impl Io {
+    /// Whether anything is asked for.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// The limits of a group as read from the kernel. `MAX` of a type means no limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
@@ -61,6 +94,9 @@ pub struct Applied {
     pub cpu_max: CpuMax,
     /// On v2's scale, 1 to 10000.
     pub cpu_weight: u32,
+    /// `None` where the group has no controller for it. A weight that was asked for and is
+    /// missing here the kernel has no file for.
+    pub io: Option<Io>,
 }
 
 /// Why a limit is not known to hold.
@@ -90,6 +126,16 @@ pub enum LimitError {
     /// The kernel can swap, but not limit it by cgroup.
     #[error("this kernel can't limit swap by cgroup; boot with swapaccount=1")]
     NoSwapLimit,
+    /// The kernel accepted a bandwidth and holds another.
+    #[error("the cgroup limit of device {}:{} was set to {wanted:?}, but the kernel holds {found:?}", device.0, device.1)]
+    Device {
+        /// Its number.
+        device: (u32, u32),
+        /// What was set.
+        wanted: IoMax,
+        /// All that was read back.
+        found: Vec<IoMax>,
+    },
     /// The kernel accepted a value and holds another.
     #[error("the cgroup limit {limit} was set to {wanted}, but the kernel holds {found}")]
     NotApplied {
@@ -143,7 +189,20 @@ impl Applied {
             self.cpu_max.period_us,
         )?;
         let weight = limits.cpu_weight.unwrap_or(DEFAULT_WEIGHT);
-        holds("cpu_weight", u64::from(weight), u64::from(self.cpu_weight))
+        holds("cpu_weight", u64::from(weight), u64::from(self.cpu_weight))?;
+        let Some(io) = &self.io else { return Ok(()) };
+        if let (Some(wanted), Some(found)) = (limits.io.weight, io.weight) {
+            holds("io.weight", wanted.into(), found.into())?;
+        }
+        let differs = |wanted: &&IoMax| !io.max.contains(wanted);
+        match limits.io.max.iter().find(differs) {
+            None => Ok(()),
+            Some(wanted) => Err(LimitError::Device {
+                device: wanted.device,
+                wanted: *wanted,
+                found: io.max.clone(),
+            }),
+        }
     }
 }
 
@@ -165,6 +224,7 @@ mod tests {
             pids_max: 8,
             cpu_max: CpuMax::default(),
             cpu_weight: None,
+            io: Io::default(),
         }
     }
 
@@ -178,6 +238,7 @@ mod tests {
             pids_max: 8,
             cpu_max: CpuMax::default(),
             cpu_weight: DEFAULT_WEIGHT,
+            io: None,
         }
     }
 

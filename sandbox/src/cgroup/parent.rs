@@ -146,8 +146,15 @@ impl Parent {
             removed: false,
         };
         for (index, mount) in layout.mounts.iter().enumerate() {
-            let base = Directory::open(&place.directory(mount, &own)?)?;
-            let made = make(base, name)?;
+            let made = place.directory(mount, &own).and_then(|base| {
+                let base = Directory::open(&base)?;
+                make(base, name)
+            });
+            let made = match made {
+                // What isn't there for us is reported where it is asked for.
+                Err(_) if layout.is_optional(index) => continue,
+                made => made?,
+            };
             let reachable = match layout.kind() != Kind::V1 && index == layout.parts.tracking {
                 true => place.reachable(mount, &own, &made.base),
                 false => Ok(()),
@@ -327,6 +334,14 @@ fn pass_controllers(group: &Directory) -> Result<Vec<Controller>, ParentError> {
                 _ => error.into(),
             })?;
         enabled.push(controller);
+    }
+    // Limits of it are optional, as it is in what systemd delegates.
+    let io = Controller::Io;
+    if !lists(&passed, io)
+        && lists(&available, io)
+        && group.write("cgroup.subtree_control", "+io").is_ok()
+    {
+        enabled.push(io);
     }
     Ok(enabled)
 }

@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::directory::{Directory, FileError};
 use super::groups::Groups;
+use super::io;
 use super::leaf::KillError;
 use super::limits::{Applied, CpuMax, DEFAULT_WEIGHT, LimitError, Limits};
 use super::v2::{amount, narrow, swap};
@@ -52,7 +53,7 @@ pub(super) fn write(groups: &Groups, limits: &Limits) -> Result<(), LimitError> 
             cpu.set_shares(shares.unsigned_abs())
         })?;
     }
-    Ok(())
+    Ok(io::write(groups, &limits.io)?)
 }
 
 /// Reads all limits back, from the files themselves.
@@ -72,6 +73,7 @@ pub(super) fn read(groups: &Groups) -> Result<Applied, LimitError> {
             period_us: amount(cpu, "cpu.cfs_period_us")?,
         },
         cpu_weight: narrow(weight(amount(cpu, "cpu.shares")?)),
+        io: io::read(groups)?,
     })
 }
 

@@ -4,6 +4,7 @@ use rustix::io::Errno;
 
 use super::directory::{Directory, FileError};
 use super::groups::Groups;
+use super::io;
 use super::layout::Kind;
 use super::limits::{Applied, CpuMax, LimitError, Limits};
 
@@ -30,7 +31,7 @@ pub(super) fn write(groups: &Groups, limits: &Limits) -> Result<(), FileError> {
     if let Some(weight) = limits.cpu_weight {
         groups.cpu().write("cpu.weight", &weight.to_string())?;
     }
-    Ok(())
+    io::write(groups, &limits.io)
 }
 
 /// Reads all limits back.
@@ -46,6 +47,7 @@ pub(super) fn read(groups: &Groups) -> Result<Applied, LimitError> {
         pids_max: narrow(amount(groups.pids(), "pids.max")?),
         cpu_max: cpu_max(groups.cpu())?,
         cpu_weight: narrow(amount(groups.cpu(), "cpu.weight")?),
+        io: io::read(groups)?,
     })
 }
 

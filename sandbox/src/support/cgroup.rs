@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::container::RUN_OPTIONS;
 use super::{Facility, Offer, State};
 use crate::cgroup::{
-    CpuMax, Kind, Layout, LayoutError, Limits, Parent, ParentError, Place, own_name,
+    CpuMax, Io, Kind, Layout, LayoutError, Limits, Parent, ParentError, Place, own_name,
 };
 
 /// The mend for users of a systemd host.
@@ -109,6 +109,7 @@ fn limits(layout: &Layout, parent: &Parent) -> Offer {
         pids_max: 2,
         cpu_max: CpuMax::default(),
         cpu_weight: None,
+        io: Io::default(),
     };
     let kind = match layout.kind() {
         Kind::V2 => "v2",

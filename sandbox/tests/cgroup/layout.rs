@@ -8,7 +8,10 @@ use sandbox::cgroup::{
     Controller, Kind, Layout, LayoutError, LeafError, Parent, ParentError, Place,
 };
 
-use super::{SIGKILL, TestParent, Worker, limits, mountinfo, probe, topmost, unique_name, until};
+use super::{
+    SIGKILL, TestParent, Worker, limits, mountinfo, probe, topmost, unique_name, until,
+    with_every_worker,
+};
 
 #[test]
 fn name_that_is_taken_or_escapes_is_refused() {
@@ -35,10 +38,7 @@ fn name_that_is_taken_or_escapes_is_refused() {
         matches!(parent_taken, ParentError::Exists(_)),
         "{parent_taken}"
     );
-    parent
-        .0
-        .paths()
-        .for_each(|path| assert!(path.join("worker").exists()));
+    with_every_worker(&parent.0).for_each(|path| assert!(path.join("worker").exists()));
 }
 
 #[test]

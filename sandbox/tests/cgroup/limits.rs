@@ -1,6 +1,8 @@
 //! Limits: what is in force, and what happens beyond it.
 
-use sandbox::cgroup::{CpuMax, Kind, LeafError, LimitError, Limits};
+use sandbox::cgroup::{
+    Controller, CpuMax, Io, IoMax, Kind, Layout, LeafError, LimitError, Limits, Mount,
+};
 
 use super::{MIB, TestParent, limits, probe};
 
@@ -16,6 +18,7 @@ fn limits_are_in_force_as_read_back() {
             period_us: 200_000,
         },
         cpu_weight: Some(37),
+        io: Io::default(),
     };
 
     let leaf = parent.0.leaf("worker", &limits).unwrap();
@@ -30,6 +33,74 @@ fn limits_are_in_force_as_read_back() {
     assert_eq!(applied.memory_high, v2.then_some(24 * MIB));
     assert_eq!(applied.oom_group, v2);
     assert_eq!(&probe(&leaf).read_limits().unwrap(), applied);
+}
+
+/// A whole disk of this host, if it has one.
+fn disk() -> Option<(u32, u32)> {
+    let entries = std::fs::read_dir("/sys/block").ok()?;
+    let mut numbers = entries.filter_map(|entry| {
+        let folder = entry.ok()?.path();
+        // One without sectors, as loop devices have by default, is no device to the kernel.
+        let size = std::fs::read_to_string(folder.join("size")).ok()?;
+        (size.trim() != "0").then(|| std::fs::read_to_string(folder.join("dev")).ok())?
+    });
+    let number = numbers.next()?;
+    let (major, minor) = number.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[test]
+fn bandwidth_is_in_force_where_there_is_a_controller_and_else_known_to_be_absent() {
+    let parent = TestParent::new();
+    let max = disk().map(|device| IoMax {
+        device,
+        read: Some(10 * MIB),
+        write: None,
+    });
+    let limits = Limits {
+        io: Io {
+            weight: Some(50),
+            max: max.into_iter().collect(),
+        },
+        ..limits()
+    };
+
+    let leaf = parent.0.leaf("worker", &limits).unwrap();
+
+    let layout = Layout::detect().unwrap();
+    let offered = layout.mounts().iter().any(|mount| {
+        ["io.max", "blkio.throttle.read_bps_device"]
+            .iter()
+            .any(|file| leaf_of(mount, &parent).join(file).exists())
+    });
+    let applied = leaf.applied();
+    assert_eq!(applied.io.is_some(), offered, "{applied:?}");
+    if let Some(io) = &applied.io {
+        assert_eq!(io.max, limits.io.max);
+        assert!(io.weight.is_none_or(|weight| weight == 50));
+    }
+    assert_eq!(&probe(&leaf).read_limits().unwrap(), applied);
+}
+
+#[test]
+fn worker_without_limits_of_bandwidth_stays_out_of_their_hierarchy() {
+    let parent = TestParent::new();
+    let leaf = parent.0.leaf("worker", &limits()).unwrap();
+
+    let layout = Layout::detect().unwrap();
+    let made = layout
+        .mounts()
+        .iter()
+        .filter(|mount| leaf_of(mount, &parent).exists());
+    let blkio = |mount: &&Mount| mount.controller == Some(Controller::Blkio);
+    assert_eq!(made.filter(blkio).count(), 0);
+    drop(leaf);
+}
+
+/// Where the group of `worker` is in this hierarchy.
+fn leaf_of(mount: &Mount, parent: &TestParent) -> std::path::PathBuf {
+    let name = parent.0.paths().next().unwrap().file_name().unwrap();
+    mount.point.join("cordon").join(name).join("worker")
 }
 
 #[test]

@@ -13,12 +13,15 @@ mod stale;
 mod worker;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sandbox::cgroup::{CommonGroups, CpuMax, Layout, Leaf, Limits, Parent, Place, Probe};
+use sandbox::cgroup::{
+    CommonGroups, Controller, CpuMax, Io, Layout, Leaf, Limits, Mount, Parent, Place, Probe,
+};
 use worker::Worker;
 
 const MIB: u64 = 1 << 20;
@@ -33,6 +36,7 @@ fn limits() -> Limits {
         pids_max: 16,
         cpu_max: CpuMax::default(),
         cpu_weight: None,
+        io: Io::default(),
     }
 }
 
@@ -83,6 +87,23 @@ impl TestParent {
             assert!(group.is_none(), "{group:?}");
         }
     }
+}
+
+/// The groups of a parent that have one of every worker below them, as that of `blkio` has not.
+fn with_every_worker(parent: &Parent) -> impl Iterator<Item = &Path> {
+    let layout = Layout::detect().unwrap();
+    let optional = |mount: &&Mount| mount.controller == Some(Controller::Blkio);
+    let optional = layout
+        .mounts()
+        .iter()
+        .find(optional)
+        .map(|mount| mount.point.clone());
+    let is_optional = move |path: &Path| {
+        optional
+            .as_ref()
+            .is_some_and(|point| path.starts_with(point))
+    };
+    parent.paths().filter(move |path| !is_optional(path))
 }
 
 /// The probe of a process that got duplicates of the directories.

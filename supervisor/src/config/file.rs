@@ -1,11 +1,14 @@
 //! The policy file as written, before it is resolved for each plugin.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::RangeInclusive;
 
 use sandbox::report::{Control, Demands};
 use serde::{Deserialize, Deserializer, de};
 
 use super::grants::GrantSettings;
+use super::resources::ResourceSettings;
 use super::restart::RestartSettings;
 use super::seccomp::SeccompSettings;
 use super::violations::{HistorySettings, ViolationSettings};
@@ -23,6 +26,7 @@ pub(super) struct Document {
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
     pub(super) restart: RestartSettings,
+    pub(super) resources: ResourceSettings,
     pub(super) seccomp: SeccompSettings,
     pub(super) confinement: ConfinementSettings,
     pub(super) monitor: Monitor,
@@ -40,6 +44,7 @@ pub(super) struct PluginSettings {
     pub(super) grants: GrantSettings,
     pub(super) violations: ViolationSettings,
     pub(super) restart: RestartSettings,
+    pub(super) resources: ResourceSettings,
     pub(super) seccomp: SeccompSettings,
     pub(super) confinement: ConfinementSettings,
 }
@@ -118,6 +123,7 @@ impl Document {
             grants: self.grants.clone(),
             violations: self.violations.clone(),
             restart: self.restart.clone(),
+            resources: self.resources.clone(),
             seccomp: self.seccomp.clone(),
             confinement: self.confinement.clone(),
         }
@@ -134,6 +140,7 @@ impl PluginSettings {
             seccomp: base.seccomp.clone(),
             violations: self.violations.applied_to(&base.violations),
             restart: self.restart.applied_to(base.restart)?,
+            resources: self.resources.applied_to(base.resources),
             demands: self.confinement.applied_to(&base.demands),
         })
     }
@@ -193,16 +200,24 @@ fn deadline<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::E
     time_between(deserializer, TimeSpan::millis(1), TimeSpan::secs(3600))
 }
 
+/// A value of this range.
+pub(super) fn within<T: PartialOrd + fmt::Display, E: de::Error>(
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<T, E> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = range.into_inner();
+    Err(E::custom(format!(
+        "{value} is out of range, it must be from {least} to {most}"
+    )))
+}
+
 pub(super) fn time_between<'de, D: Deserializer<'de>>(
     deserializer: D,
     least: TimeSpan,
     most: TimeSpan,
 ) -> Result<TimeSpan, D::Error> {
-    let time = TimeSpan::deserialize(deserializer)?;
-    if (least..=most).contains(&time) {
-        return Ok(time);
-    }
-    Err(de::Error::custom(format!(
-        "{time} is out of range, it must be from {least} to {most}"
-    )))
+    within(TimeSpan::deserialize(deserializer)?, least..=most)
 }

@@ -29,6 +29,12 @@
 //! [history]                        # of violations, in the folder for state
 //! size = "16MiB"                   # at which a file is finished
 //! files = 8                        # with the one that is written to; the oldest is removed
+//! [resources]                      # where workers compete; else what the kernel does by itself
+//! memory_high = "90%"              # of heap's hard tier: from there it reclaims and slows down
+//! cpu_weight = 50                  # 1 to 10000, as in cgroup v2
+//! io_weight = 50
+//! io_read = "10MiB"                # a second, of each block device behind folders that are
+//! io_write = "10MiB"               # granted for writing
 //! [seccomp]
 //! mode = "basic"                   # else the narrowest that the grants need
 //! # profile = "own.json"           # or the operator's own, as OCI runtimes and Docker have it
@@ -49,6 +55,7 @@
 
 mod file;
 mod grants;
+mod resources;
 mod restart;
 mod seccomp;
 mod violations;
@@ -62,6 +69,7 @@ use thiserror::Error;
 
 use file::{Call, Document, Load, Monitor, PluginSettings};
 pub use grants::{FileRule, FileRuleError, GrantError, Grantable, Network};
+pub use resources::ResourceRules;
 pub use seccomp::{Seccomp, SeccompError, read as read_profile};
 
 use crate::document::{self, DocumentError};
@@ -108,6 +116,8 @@ pub struct PolicyRules {
     pub violations: ViolationRules,
     /// Whether and when it is restarted.
     pub restart: RestartRules,
+    /// How it fares where workers compete.
+    pub resources: ResourceRules,
     /// Which system call filter it gets.
     pub seccomp: Seccomp,
     /// What its worker's confinement report must show.

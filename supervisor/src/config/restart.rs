@@ -1,11 +1,9 @@
 //! `[restart]` as written in the policy file.
 
-use std::ops::RangeInclusive;
-
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
 use super::RuleError;
-use super::file::time_between;
+use super::file::{time_between, within};
 use crate::restart::{RestartRules, When};
 use crate::units::TimeSpan;
 
@@ -52,13 +50,5 @@ fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeSpan>
 }
 
 fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    const RANGE: RangeInclusive<u32> = 1..=1000;
-    let attempts = u32::deserialize(deserializer)?;
-    if RANGE.contains(&attempts) {
-        return Ok(Some(attempts));
-    }
-    let (least, most) = RANGE.into_inner();
-    Err(de::Error::custom(format!(
-        "{attempts} is out of range, it must be from {least} to {most}"
-    )))
+    within(u32::deserialize(deserializer)?, 1..=1000).map(Some)
 }

@@ -273,6 +273,14 @@ fn each_wrong_field_is_named_with_file_line_and_column() {
             "library_dirs: \"lib\" is no absolute path",
         ),
         (
+            "[resources]\ncpu_weight = 0",
+            "resources.cpu_weight: 0 is out of range, it must be from 1 to 10000",
+        ),
+        (
+            "[resources]\nmemory_high = \"101%\"",
+            "resources.memory_high: 101% is out of range, it must be from 10% to 100%",
+        ),
+        (
             "[restart]\nattempts = 0",
             "restart.attempts: 0 is out of range, it must be from 1 to 1000",
         ),

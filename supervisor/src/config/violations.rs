@@ -1,12 +1,11 @@
 //! `[violations]` and `[history]` as written.
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::file::{poll_interval, time_between};
+use super::file::{poll_interval, time_between, within};
 use crate::history::HistoryRules;
 use crate::units::{ByteSize, Percent, TimeSpan};
 use crate::violations::{Actions, Responses, ViolationRules};
@@ -92,19 +91,6 @@ fn file_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSi
 
 fn file_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     within(u32::deserialize(deserializer)?, 2..=100).map(Some)
-}
-
-fn within<T: PartialOrd + fmt::Display, E: de::Error>(
-    value: T,
-    range: RangeInclusive<T>,
-) -> Result<T, E> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    let (least, most) = range.into_inner();
-    Err(E::custom(format!(
-        "{value} is out of range, it must be from {least} to {most}"
-    )))
 }
 
 fn forgetting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Forgetting>, D::Error> {

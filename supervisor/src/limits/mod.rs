@@ -180,13 +180,21 @@ limits! {
 }
 
 impl LimitName {
+    /// Whether the kernel lets a worker as a whole have no more than the hard tier: of fds, disk
+    /// and connections it limits each process, place or nothing.
+    #[must_use]
+    pub fn is_held_by_kernel(self) -> bool {
+        matches!(self, Self::Heap | Self::CpuShare | Self::Threads)
+    }
+
     /// What happens at the hard tier, in a word or two.
     #[must_use]
     pub fn at_hard(self) -> &'static str {
         match self {
             Self::Heap => "killed by the kernel",
             Self::CpuShare => "made to wait by the kernel",
-            Self::Threads | Self::Fds | Self::Disk => "refused by the kernel",
+            Self::Threads => "refused by the kernel",
+            Self::Fds | Self::Disk => "refused by the kernel, and the sum killed",
             Self::Log => "dropped",
             Self::Messages => "refused, and killed far beyond",
             Self::Cpu | Self::Connections | Self::Denials => "killed",

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sandbox::cgroup::CpuMax;
+use sandbox::cgroup::{CpuMax, Io, IoMax};
+use sandbox::files::locate::LocateError;
 use sandbox::plan::Plan;
-use sandbox::policy::{self, FileAccess, FileGrant, Tmpfs};
+use sandbox::policy::{self, FileAccess, FileGrant, Resources, Tmpfs};
 use sandbox::seccomp::Granted;
 use sandbox::weaken::weakened;
 
 use super::lease::Lease;
 use super::{Entry, Shared, Supervisor, TooFewFds, fds};
-use crate::config::Network;
+use crate::config::{Network, ResourceRules};
 use crate::ending::Ending;
-use crate::files::located;
+use crate::files::{disks, located};
 use crate::filters::FilterError;
 use crate::grants::{Grants, Refused, intersect};
 use crate::lifecycle::{Action, Event, Failure, IllegalTransition, State};
@@ -26,6 +27,7 @@ use crate::package::{Package, PackageError};
 use crate::plugin::{Cause, Plugin, Record};
 use crate::restart::Restarts;
 use crate::state::UnmountedError;
+use crate::units::{ByteSize, Percent};
 use crate::violations::Tracker;
 use crate::worker::launch::{Request, launch};
 use crate::worker::{LaunchError, Times, Worker};
@@ -279,6 +281,8 @@ impl Shared {
             })
         };
         let mut policy = confinement(&plugin.grants);
+        let rules = self.policy.rules(id).resources;
+        policy.resources = resources(rules, policy.memory);
         let demands = policy.demands(&self.policy.rules(id).demands);
         if !weakened() {
             let possible = self.foreseen.may_meet(&demands);
@@ -295,9 +299,16 @@ impl Shared {
         if !policy.files.is_empty() {
             // A file system that doesn't answer must not keep the others waiting.
             let files = std::mem::take(&mut policy.files);
-            let located = tokio::task::spawn_blocking(move || located(files)).await;
-            let located = located.map_err(|_| LoadError::Stopped)?;
-            policy.files = located.map_err(|error| failed(error.into()))?;
+            let found = move || {
+                let files = located(files)?;
+                let disks = disks(&files);
+                Ok::<_, LocateError>((files, disks))
+            };
+            let found = tokio::task::spawn_blocking(found).await;
+            let found = found.map_err(|_| LoadError::Stopped)?;
+            let (files, disks) = found.map_err(|error| failed(error.into()))?;
+            policy.files = files;
+            policy.resources.io.max = bandwidth(rules, disks);
         }
         let set = &self.policy.rules(id).seccomp;
         let filter = self.filters.of(id, set, Granted::of(&policy));
@@ -418,6 +429,34 @@ fn failure(error: &LoadError) -> Failure {
     }
 }
 
+/// What policy sets for where workers compete, of a worker with so much memory.
+fn resources(rules: ResourceRules, memory: u64) -> Resources {
+    // No multiplication of a limit by a percentage comes near the end of its type.
+    let high = |share: Percent| memory / 100 * u64::from(share.as_u32());
+    Resources {
+        memory_high: rules.memory_high.map(high),
+        cpu_weight: rules.cpu_weight,
+        io: Io {
+            weight: rules.io_weight,
+            max: Vec::new(),
+        },
+    }
+}
+
+/// The bandwidth of each disk, where policy sets one.
+fn bandwidth(rules: ResourceRules, disks: BTreeSet<(u32, u32)>) -> Vec<IoMax> {
+    let (read, write) = (rules.io_read, rules.io_write);
+    if read.is_none() && write.is_none() {
+        return Vec::new();
+    }
+    let max = |device| IoMax {
+        device,
+        read: read.map(ByteSize::as_u64),
+        write: write.map(ByteSize::as_u64),
+    };
+    disks.into_iter().map(max).collect()
+}
+
 /// What the grants mean for the sandbox: the kernel enforces hard limits.
 pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
     let limits = &grants.limits;
@@ -443,6 +482,7 @@ pub(crate) fn confinement(grants: &Grants) -> policy::Policy {
         }
     };
     policy::Policy {
+        resources: Resources::default(),
         memory: limits.heap.hard().as_u64(),
         threads: small(limits.threads.hard()),
         cpu: CpuMax {

@@ -54,11 +54,11 @@ impl Worker {
         }
     }
 
-    /// Counts an overstep once, until usage was below the limit again. Above the hard tier,
-    /// which takes more than what the kernel holds it to, it is killed.
+    /// Counts an overstep once, until usage was below the limit again. Above the hard tier it is
+    /// killed, where the kernel has no limit for that sum.
     fn audit_limit(&self, name: LimitName, used: Amount) {
         let limit = self.plugin.grants.limits.get(name);
-        if used.raw() > limit.hard().raw() {
+        if used.raw() > limit.hard().raw() && !name.is_held_by_kernel() {
             let ending = Ending::Limit {
                 resource: name,
                 used,
