@@ -22,6 +22,7 @@ use crate::pinning::{cores, pin_process, pin_this_thread, pin_thread};
 use crate::report::{Row, Section};
 use crate::statistics::Samples;
 use crate::{Built, Result};
+pub(crate) use charged::group;
 use charged::{Charged, Idle, elsewhere, resident};
 use sweep::Sweeps;
 

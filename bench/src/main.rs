@@ -5,6 +5,7 @@
 
 mod blocking;
 mod call;
+mod events;
 mod fleet;
 mod floors;
 mod launch;
@@ -50,6 +51,8 @@ enum Benchmark {
     Noisy,
     /// A thousand plugins: what they take, and what watching and calling them takes.
     Fleet,
+    /// From what the kernel tells of a plugin to what is recorded.
+    Events,
 }
 
 impl Benchmark {
@@ -60,6 +63,7 @@ impl Benchmark {
             Benchmark::Call => call::run(built, runs(20)),
             Benchmark::Noisy => noisy::run(built, runs(20)),
             Benchmark::Fleet => fleet::run(built, runs(20)),
+            Benchmark::Events => events::run(built, runs(200)),
         }
     }
 }

@@ -11,12 +11,13 @@ mod fds;
 mod lease;
 mod load;
 mod monitor;
+mod pressure;
 mod restart;
 mod status;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use sandbox::report::Report;
 use tokio::runtime::Handle;
@@ -76,6 +77,8 @@ struct Shared {
     launches: std::sync::atomic::AtomicU64,
     speaker: Speaker,
     rota: Mutex<monitor::Rota>,
+    /// Done once stalls are watched.
+    pressure: Once,
     desk: Arc<Desk>,
     published: watch::Sender<Arc<Metrics>>,
 }

@@ -94,8 +94,8 @@ static int child(int (*act)(const char *), const char *argument) {
     pid_t pid = fork();
     if (pid == 0) {
         byte = act(argument) == 0;
-        if (write(done[1], &byte, 1) == 1) {
-            pause();
+        while (write(done[1], &byte, 1) == 1) {
+            idle(NULL);
         }
         _exit(1);
     }

@@ -142,6 +142,13 @@ impl Counters {
         self.usage_with(memory, heap)
     }
 
+    pub(super) fn heap_at_most(&self, limit: u64) -> Result<u64, ReadError> {
+        match self.memory.number()? {
+            memory if memory <= limit => Ok(memory),
+            _ => self.heap(),
+        }
+    }
+
     fn usage_with(&self, memory: u64, heap: u64) -> Result<Usage, ReadError> {
         let cpu = match self.kind {
             Kind::V1 => Duration::from_nanos(self.cpu.number()?),

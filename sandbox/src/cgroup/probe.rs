@@ -128,6 +128,15 @@ impl Probe {
         self.counters.usage_since(before, limit)
     }
 
+    /// The heap, or all that is charged, which is more, where that is within `limit` and costs
+    /// less to read.
+    ///
+    /// # Errors
+    /// As [`usage`](Self::usage).
+    pub fn heap_at_most(&self, limit: u64) -> Result<u64, ReadError> {
+        self.counters.heap_at_most(limit)
+    }
+
     /// What happened to its limits so far. This and [`state`](Self::state) quiet the watch
     /// until the next event.
     ///

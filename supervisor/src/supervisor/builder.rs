@@ -261,6 +261,7 @@ impl Builder {
             launches: AtomicU64::new(0),
             speaker,
             rota: Mutex::default(),
+            pressure: std::sync::Once::new(),
             desk: Arc::new(desk),
             published: watch::Sender::new(Arc::new(Metrics::now([]))),
         }))

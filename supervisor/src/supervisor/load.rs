@@ -373,6 +373,7 @@ impl Shared {
             {
                 entry.worker = Some(Arc::clone(worker));
                 self.rota().add(worker);
+                self.watch_pressure(worker);
             }
             action == Some(Action::Kill)
         };

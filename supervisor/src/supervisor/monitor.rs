@@ -66,15 +66,18 @@ pub(super) async fn poll(shared: Weak<Shared>) {
 impl Shared {
     /// Reads every worker's usage and holds it against its limits.
     pub(super) fn audit(&self) {
-        let workers: Vec<Arc<Worker>> = self
-            .plugins()
-            .values()
-            .filter_map(|entry| entry.worker.clone())
-            .collect();
-        for worker in workers {
+        for worker in self.workers() {
             worker.audit();
         }
         self.publish();
+    }
+
+    pub(super) fn workers(&self) -> Vec<Arc<Worker>> {
+        let plugins = self.plugins();
+        plugins
+            .values()
+            .filter_map(|entry| entry.worker.clone())
+            .collect()
     }
 
     /// What was counted of every plugin.

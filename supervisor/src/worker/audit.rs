@@ -48,9 +48,13 @@ impl Worker {
 
     /// Holds the heap against its limit, between two audits.
     pub(super) fn audit_heap(&self) {
-        let usage = self.probe.as_ref().and_then(|probe| probe.usage().ok());
-        if let Some(usage) = usage {
-            self.audit_limit(LimitName::Heap, ByteSize::bytes(usage.heap).amount());
+        let declared = self.plugin.grants.limits.heap.declared().as_u64();
+        let heap = self
+            .probe
+            .as_ref()
+            .map(|probe| probe.heap_at_most(declared));
+        if let Some(Ok(heap)) = heap {
+            self.audit_limit(LimitName::Heap, ByteSize::bytes(heap).amount());
         }
     }
 

@@ -1,9 +1,10 @@
 //! What the kernel announces of a worker's group, as it happens.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandbox::cgroup::Events;
+use sandbox::cgroup::{Events, Stalled};
 use sandbox::sys::readiness::register;
 use tokio::io::Interest;
 use tokio::time::sleep;
@@ -20,7 +21,7 @@ use crate::violations::{Kind, Tier};
 const PAUSE: Duration = Duration::from_millis(2);
 /// Looks for a kill that v1 announces before it counts it, each twice as late as the one before.
 const LOOKS: u32 = 6;
-/// When refused forks that nothing announces are looked for: after an answer, and meanwhile.
+/// When to look for what nothing announces: after an answer, and meanwhile.
 const AFTER_CALL: Duration = Duration::from_millis(5);
 const DURING_CALL: Duration = Duration::from_millis(50);
 /// How often a plugin's events of memory are told at most, in sum.
@@ -116,6 +117,16 @@ async fn follow(worker: &Worker) {
 }
 
 impl Worker {
+    /// How long tasks of it stood still so far, where that is measured.
+    pub(crate) fn stalled(&self) -> Option<Stalled> {
+        self.probe.as_ref()?.stalled().ok()?
+    }
+
+    /// Watches for stalls in the group that all workers are in; nothing where none are told.
+    pub(crate) fn common_pressure(&self, stalled: Stalled) -> Option<[OwnedFd; 2]> {
+        self.probe.as_ref()?.common_pressure(stalled).ok()?
+    }
+
     /// After the kernel announced something.
     fn look(&self) {
         self.audit_events();
@@ -123,16 +134,16 @@ impl Worker {
         self.suspect.notify_one();
     }
 
-    /// After a call that may have been refused threads without an event.
+    /// After a call: v1 doesn't announce refused threads, and v2 not what heap is taken.
     pub(super) fn schedule_audit(&self) {
-        if self.forks_unannounced() {
+        if self.probe.is_some() {
             lock(&self.events).bring_forward(Instant::now() + AFTER_CALL);
         }
     }
 
     /// When to look for what nothing announces: also during calls.
     pub(super) fn next_audit(&self, now: Instant) -> Option<Instant> {
-        let calling = self.forks_unannounced() && !lock(&self.mux).is_idle();
+        let calling = self.probe.is_some() && !lock(&self.mux).is_idle();
         let mut meter = lock(&self.events);
         if calling {
             meter.bring_forward(now + DURING_CALL);
@@ -142,15 +153,12 @@ impl Worker {
 
     pub(super) fn audit_if_due(&self, now: Instant) {
         let due = lock(&self.events).due.take_if(|due| *due <= now).is_some();
-        if due {
-            self.audit_events();
+        match &self.probe {
+            // v2 announces what memory is taken where policy has it throttled from there.
+            Some(probe) if due && probe.announces_forks() => self.audit_heap(),
+            Some(_) if due => self.audit_events(),
+            _ => {}
         }
-    }
-
-    fn forks_unannounced(&self) -> bool {
-        self.probe
-            .as_ref()
-            .is_some_and(|probe| !probe.announces_forks())
     }
 
     /// What the kernel counted since the last look.

@@ -7,7 +7,7 @@ use cordon_supervisor::ending::Ending;
 use cordon_supervisor::lifecycle::{Failure, State};
 use cordon_supervisor::limits::LimitName;
 use cordon_supervisor::manifest::PluginId;
-use cordon_supervisor::notice::Notice;
+use cordon_supervisor::notice::{Notice, Resource};
 use cordon_supervisor::plugin::Event;
 use cordon_supervisor::violations::{Kind, Tier, Violation};
 use cordon_supervisor::{CallError, Supervisor};
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn heap_above_declared_is_recorded_at_once_with_its_figure() {
-    let limit = "[limits]\nheap = { declared = \"16MiB\", hard = \"256MiB\" }";
+    let limit = "[limits]\nheap = { declared = \"16MiB\", hard = \"256MiB\" }\ncpu = \"600s\"";
     let supervisor = supervisor(&format!("{NO_POLLS}{limit}")).await;
     let probe = load(&supervisor, &fixture("probe")).await;
 
@@ -45,7 +45,7 @@ async fn heap_above_declared_is_recorded_at_once_with_its_figure() {
 
 #[tokio::test]
 async fn kill_for_memory_is_recorded_once_with_its_figure() {
-    let limit = "[limits]\nheap = \"32MiB\"";
+    let limit = "[limits]\nheap = \"32MiB\"\ncpu = \"600s\"";
     let supervisor = supervisor(&format!("{NO_POLLS}{limit}")).await;
     let probe = load(&supervisor, &fixture("probe")).await;
 
@@ -123,6 +123,41 @@ async fn group_that_somebody_freezes_is_told() {
 
     frozen(true, &mut events).await;
     frozen(false, &mut events).await;
+}
+
+#[tokio::test]
+async fn stalls_are_told_with_how_long_they_were() {
+    if std::fs::read_to_string("/proc/pressure/cpu").is_err() {
+        cordon_tests::setting::skip("stalls", "this kernel doesn't measure them");
+        return;
+    }
+    let limits = "[limits]\nthreads = 8\ncpu = \"600s\"\n";
+    let supervisor = supervisor(&format!("{NO_POLLS}{limits}")).await;
+    let plugin = Taker::asking("");
+    let taker = load(&supervisor, &plugin.file).await;
+    let mut events = supervisor.subscribe();
+
+    // Three threads for one core, for longer than anybody waits here.
+    let contend = call(&supervisor, &taker, "contend", "600");
+    let stalled = async {
+        loop {
+            if let Event::Notice { notice, .. } = next(&mut events).await {
+                return notice;
+            }
+        }
+    };
+    let notice = tokio::select! { notice = stalled => notice, _ = contend => panic!("done") };
+
+    let Notice::Stalled {
+        resource,
+        stalled,
+        within,
+    } = notice
+    else {
+        panic!("{notice}")
+    };
+    assert_eq!(resource, Resource::Cpu);
+    assert!(stalled >= within / 2, "{notice}");
 }
 
 /// The folder of a process's group on the unified hierarchy.

@@ -44,8 +44,10 @@ async fn calls_errors_and_latencies_are_counted_over_all_workers() {
     call(&supervisor, &probe, "echo", "").await.unwrap();
 
     let metrics = metrics(&supervisor, &probe);
-    // Who waits for an answer that comes too late isn't answered.
-    assert_eq!((metrics.counters.calls, metrics.counters.errors), (23, 2));
+    // The late one is answered where the plugin sees its time pass before we do.
+    let answered = metrics.counters.calls;
+    assert!((23..=24).contains(&answered), "{answered}");
+    assert_eq!(metrics.counters.errors, 2);
     assert_eq!(
         (metrics.counters.launches, metrics.counters.restarts),
         (2, 0)
