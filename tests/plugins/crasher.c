@@ -12,7 +12,13 @@
 
 #include "cordon_plugin.h"
 
-CORDON_MANIFEST("id = \"crasher\"\n"
+#ifdef RUST
+#define ID "rusty"
+#else
+#define ID "crasher"
+#endif
+
+CORDON_MANIFEST("id = \"" ID "\"\n"
                 "version = \"1.0.0\"\n"
                 "abi = \"1.0\"\n"
                 "description = \"Dies in each way that a process can\"\n");
@@ -24,6 +30,12 @@ typedef void death(void);
 OUTLINE static void segfault(void) {
     volatile char *volatile nowhere = (char *)0xdead0;
     *nowhere = 1;
+}
+
+/* Time for others to be stopped or killed. */
+OUTLINE static void later(void) {
+    usleep(500000);
+    segfault();
 }
 
 OUTLINE static void abort_now(void) {
@@ -130,7 +142,7 @@ static const struct {
 } deaths[] = {
     {"segfault", segfault}, {"abort", abort_now}, {"exit0", exit_0}, {"overflow", overflow},
     {"denied", denied},     {"spin", spin},       {"thread", threaded},
-    {"rust", rust_death},
+    {"rust", rust_death}, {"later", later},
 };
 
 static cordon_status call(void *instance, const cordon_context *context, cordon_bytes method,

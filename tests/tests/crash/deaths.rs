@@ -121,6 +121,18 @@ async fn denied_dangerous_call_is_told_from_where_it_was_made() {
     );
 }
 
+/// Hybrid hosts and v2 freeze by the unified tree; a v1 freezer's processes can be read too.
+#[tokio::test]
+async fn isolated_worker_is_looked_at_while_it_is_frozen() {
+    let supervisor = supervisor("").await;
+
+    let crash = crash(&supervisor, "vandal", "forge").await;
+
+    assert_eq!(crash.ending["kind"], "protocol", "{crash:?}");
+    assert_eq!(crash.evidence, Evidence::Frozen, "{crash:?}");
+    assert!(!crash.maps.is_empty());
+}
+
 #[tokio::test]
 async fn of_a_kill_nothing_can_be_seen_and_it_says_so() {
     let supervisor = supervisor("").await;

@@ -1,7 +1,7 @@
 //! Backtraces: the functions of a plugin by name, in order, and no more trust than debug data
 //! deserves.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use cordon_supervisor::crash::{Crash, Frame};
@@ -130,12 +130,8 @@ async fn debug_data_tells_file_and_line() {
 #[tokio::test]
 async fn names_of_rust_are_demangled() {
     let supervisor = supervisor("").await;
-    let folder = folder();
-    let library = rust(folder.path());
-    let flags = format!("-DRUST {}", library.display());
-    let plugin = compiled(folder.path(), "crasher", &flags);
 
-    let crash = crash_of(&supervisor, &plugin, "rust").await;
+    let crash = crash(&supervisor, "rusty", "rust").await;
 
     let functions = functions(&crash);
     assert!(
@@ -143,31 +139,6 @@ async fn names_of_rust_are_demangled() {
         "{functions:?}"
     );
     assert_eq!(functions[1..3], ["rust_death", "outer"], "{functions:?}");
-}
-
-/// A function in Rust, in a library to be linked.
-fn rust(folder: &Path) -> PathBuf {
-    let source = "#![no_std]\n\
-        #[panic_handler] fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n\
-        mod deep {\n\
-            #[inline(never)] pub unsafe fn write(at: *mut u8) { unsafe { at.write_volatile(1) } }\n\
-        }\n\
-        #[unsafe(no_mangle)] pub extern \"C\" fn rust_death() {\n\
-            unsafe { deep::write(core::hint::black_box(0xdead0 as *mut u8)) };\n\
-            core::hint::black_box(());\n\
-        }\n";
-    let (file, library) = (folder.join("dying.rs"), folder.join("libdying.a"));
-    std::fs::write(&file, source).unwrap_or_else(|error| panic!("{error}"));
-    run(Command::new("rustc")
-        .args([
-            "--edition=2024",
-            "--crate-type=staticlib",
-            "-Cpanic=abort",
-            "-O",
-            "-o",
-        ])
-        .args([&library, &file]));
-    library
 }
 
 #[tokio::test]

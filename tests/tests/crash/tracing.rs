@@ -2,8 +2,51 @@
 
 use std::time::{Duration, Instant};
 
+use cordon_tests::command::Cordon;
 use cordon_tests::host::{call, load, supervisor};
 use cordon_tests::plugins::{fixture, greet};
+use cordon_tests::traces::{Process, Traces};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks until it is so.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether a thread of the process is stopped by its tracer.
+fn is_held(process: &Process) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid));
+    stat.is_ok_and(|stat| stat.contains(") t "))
+}
+
+#[test]
+fn supervisor_that_is_killed_while_a_thread_is_held_leaves_nothing() {
+    let before = Traces::of(std::process::id());
+    let run = Cordon::normal()
+        .run(&fixture("crasher"))
+        .call("later", "")
+        .start();
+    // Launcher, init, worker; then the call is under way.
+    until("no worker", || Traces::of(run.pid()).processes.len() == 3);
+    std::thread::sleep(Duration::from_millis(100));
+    let traces = Traces::of(run.pid());
+    let supervisor = Pid::from_raw(run.pid() as i32);
+    assert_eq!(kill(supervisor, Signal::SIGSTOP), Ok(()));
+    until("nobody dies", || traces.processes.iter().any(is_held));
+
+    run.end(Signal::SIGKILL);
+
+    until("something is left", || {
+        traces.left(&before) == Traces::default()
+    });
+}
 
 #[tokio::test]
 async fn faults_that_a_plugin_handles_itself_are_no_deaths() {
