@@ -16,47 +16,57 @@ use crate::report::{Row, Section};
 use crate::statistics::Samples;
 use crate::{Built, Result};
 
-/// A neighbour that is neither unmounted nor stopped for its CPU time: what is measured is
-/// the worst that limits and filter leave it, for as long as a turn lasts.
+/// A neighbour that is neither unmounted nor stopped for what it takes in a minute: what is
+/// measured is the worst that its groups and its filter leave it, for as long as a turn lasts.
 const POLICY: &str = r#"
 [call]
 deadline = "60s"
 grace = "10ms"
-[plugin.vandal]
-limits = { cpu = "60s" }
+[plugin.noise]
 violations = { auto_unmount = false, log_violations = false }
+[plugin.noise.limits]
+cpu = "1h"
+log = "64GiB"
+messages = 1000000000
+denials = 1000000000
 "#;
 
-/// Deeds of the vandal with their parameters, done again and again.
-const DEEDS: [(&str, &str, &str); 5] = [
-    ("spin", "30", "spinning"),
-    ("allocate", "40", "taking 40 MiB again and again"),
-    ("fork-bomb", "200", "trying to fork, refused"),
-    ("connect-host", "22", "trying to connect, refused"),
-    ("print", "", "printing"),
+/// What the neighbour takes, again and again.
+const NOISES: [(&str, &str); 7] = [
+    ("cpu", "spinning"),
+    ("memory", "taking 40 MiB again and again"),
+    ("threads", "making threads, refused beyond its limit"),
+    ("denials", "making denied calls"),
+    ("output", "printing"),
+    ("log", "logging"),
+    ("messages", "emitting events"),
 ];
+/// The highest ratio of a plugin's p99 beside a neighbour to that without.
+const GOAL: f64 = 1.5;
 
 /// Calls in each half of a turn.
 const CALLS: usize = 2000;
 /// Time for the neighbour to get going, and for what is left of it to be torn down.
 const SETTLING: Duration = Duration::from_millis(50);
 
-/// Medians over all turns of what was seen in each.
+/// A percentile of the calls in each pair, alone and beside the neighbour.
 #[derive(Default)]
-struct Latencies {
-    p50: Vec<f64>,
-    p99: Vec<f64>,
+struct Pairs {
+    alone: Vec<f64>,
+    ratios: Vec<f64>,
 }
 
-impl Latencies {
-    fn push(&mut self, turn: &Samples) {
-        self.p50.push(turn.median());
-        self.p99.push(turn.percentile(99));
+impl Pairs {
+    fn push(&mut self, alone: f64, beside: f64) {
+        self.alone.push(alone);
+        self.ratios.push(beside / alone);
     }
 
-    fn medians(self) -> [(&'static str, f64); 2] {
+    /// The median ratio, as a figure beside the median floor.
+    fn row(self, what: String) -> Row {
         let median = |values: Vec<f64>| Samples::from_iter(values).median();
-        [("p50", median(self.p50)), ("p99", median(self.p99))]
+        let floor = median(self.alone);
+        Row::against(floor, "noisy", what, floor * median(self.ratios))
     }
 }
 
@@ -64,7 +74,7 @@ struct Bench<'a> {
     runtime: &'a Runtime,
     supervisor: &'a Supervisor,
     quiet: PluginId,
-    vandal: PluginId,
+    neighbour: PluginId,
 }
 
 pub(crate) fn run(built: &Built, runs: usize) -> Result<Vec<Section>> {
@@ -86,28 +96,26 @@ fn measure(built: &Built, runs: usize, near: usize, other: Option<usize>) -> Res
         runtime: &runtime,
         supervisor: &supervisor,
         quiet: runtime.block_on(supervisor.load(&built.plugin("echo")))?,
-        vandal: runtime.block_on(supervisor.load(&built.plugin("vandal")))?,
+        neighbour: runtime.block_on(supervisor.load(&built.plugin("noise")))?,
     };
-    runtime.block_on(supervisor.unload(&bench.vandal))?;
+    runtime.block_on(supervisor.unload(&bench.neighbour))?;
     let mut rows = Vec::new();
     let places = other.map(|core| ("on another core", core));
     for (place, core) in places.into_iter().chain([("on the same core", near)]) {
-        for (deed, data, what) in DEEDS {
-            let (mut alone, mut beside) = (Latencies::default(), Latencies::default());
+        for (noise, what) in NOISES {
+            let (mut p50, mut p99) = (Pairs::default(), Pairs::default());
             for _ in 0..runs {
                 thread::sleep(SETTLING);
-                alone.push(&bench.calls()?);
-                beside.push(&bench.beside(deed, data, core)?);
+                let (alone, beside) = (bench.calls()?, bench.beside(noise, core)?);
+                p50.push(alone.median(), beside.median());
+                p99.push(alone.percentile(99), beside.percentile(99));
             }
-            let percentiles = alone.medians().into_iter().zip(beside.medians());
-            rows.extend(percentiles.map(|((percentile, alone), (_, beside))| {
-                let what = format!("{percentile} beside a plugin {what}, {place}");
-                Row::against(alone, "noisy", what, beside)
-            }));
+            let what = |percentile| format!("{percentile} beside a plugin {what}, {place}");
+            rows.extend([p50.row(what("p50")), p99.row(what("p99")).goal(GOAL)]);
         }
     }
     let title = format!(
-        "noisy: 64 B calls, medians of {runs} pairs of {CALLS}; caller, I/O thread and worker on \
+        "noisy: 64 B calls, median ratios of {runs} pairs of {CALLS}; caller, I/O thread and worker on \
          core {near}, the neighbour and its caller where the row says"
     );
     let notes = vec!["floor: the same calls with the neighbour unloaded".into()];
@@ -132,22 +140,21 @@ impl Bench<'_> {
         })
     }
 
-    fn beside(&self, deed: &str, data: &str, core: usize) -> Result<Samples> {
-        block_on(self.supervisor.reload(&self.vandal))?;
-        let worker = self.supervisor.worker(&self.vandal);
+    fn beside(&self, noise: &str, core: usize) -> Result<Samples> {
+        block_on(self.supervisor.reload(&self.neighbour))?;
+        let worker = self.supervisor.worker(&self.neighbour);
         pin_process(worker.ok_or("the neighbour is gone")?.pid(), core)?;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let rage = scope.spawn(|| {
                 pin_this_thread(core).map_err(|error| error.to_string())?;
-                self.rage(deed, data, &stop)
-                    .map_err(|error| error.to_string())
+                self.rage(noise, &stop).map_err(|error| error.to_string())
             });
             thread::sleep(SETTLING);
             let samples = self.calls();
             stop.store(true, Ordering::Relaxed);
             // Ends a deed that would take longer.
-            let unloaded = block_on(self.supervisor.unload(&self.vandal));
+            let unloaded = block_on(self.supervisor.unload(&self.neighbour));
             rage.join()
                 .map_err(|_| "the neighbour's thread panicked")??;
             unloaded?;
@@ -155,20 +162,14 @@ impl Bench<'_> {
         })
     }
 
-    /// Has the vandal do its deed again and again until told to stop.
-    fn rage(
-        &self,
-        deed: &str,
-        data: &str,
-        stop: &AtomicBool,
-    ) -> std::result::Result<(), CallError> {
+    /// Has the neighbour make its noise again and again until told to stop.
+    fn rage(&self, noise: &str, stop: &AtomicBool) -> std::result::Result<(), CallError> {
         let call = Call {
-            method: deed,
-            payload: data.as_bytes(),
+            method: noise,
             ..Call::default()
         };
         while !stop.load(Ordering::Relaxed) {
-            match block_on(self.supervisor.call(&self.vandal, call)) {
+            match block_on(self.supervisor.call(&self.neighbour, call)) {
                 // The unloading cut it short.
                 Err(_) if stop.load(Ordering::Relaxed) => {}
                 result => drop(result?),

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use sandbox::mounts::PLUGIN_FOLDER;
 use sandbox::plan::ImageKey;
@@ -29,7 +29,7 @@ pub struct Package {
     /// Where it came from, for messages.
     pub path: PathBuf,
     /// Its bytes.
-    pub sealed: Sealed,
+    pub sealed: Arc<Sealed>,
     /// What it says of itself.
     pub manifest: Manifest,
     /// What its ELF file says.
@@ -82,7 +82,7 @@ impl Package {
     /// # Errors
     /// [`PackageError`], one clear sentence with the file's name.
     pub fn open(path: &Path, dirs: &LibraryDirs, base: &[String]) -> Result<Package, PackageError> {
-        let sealed = Sealed::copy_of(path)?;
+        let sealed = Arc::new(Sealed::copy_of(path)?);
         let read_back = |source| PackageError::ReadBack {
             path: path.to_owned(),
             source,

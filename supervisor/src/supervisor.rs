@@ -43,6 +43,7 @@ use crate::metrics::Metrics;
 use crate::package::Package;
 use crate::plugin::{Event, Output, Record, Speaker};
 use crate::state::{StateDir, StateError};
+use crate::trust::Holdings;
 use crate::uids::Uids;
 use crate::worker::Worker;
 
@@ -74,6 +75,7 @@ struct Shared {
     uids: Mutex<Option<Uids>>,
     plugins: Mutex<BTreeMap<PluginId, Entry>>,
     images: Mutex<lease::Images>,
+    holdings: Holdings,
     launches: std::sync::atomic::AtomicU64,
     speaker: Speaker,
     rota: Mutex<monitor::Rota>,

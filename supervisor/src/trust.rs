@@ -3,11 +3,13 @@
 //!
 //! Whatever is parsed, verified or mapped later comes from the memfd, never from the path again.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::io::Errno;
@@ -139,6 +141,23 @@ impl Sealed {
     }
 }
 
+/// Sealed files by their digest: equal ones are held once, however many plugins they are.
+#[derive(Debug, Default)]
+pub(crate) struct Holdings(Mutex<HashMap<Digest, Weak<Sealed>>>);
+
+impl Holdings {
+    /// The file that is held already, if there is one of these bytes.
+    pub(crate) fn share(&self, sealed: Arc<Sealed>) -> Arc<Sealed> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = held.get(&sealed.digest).and_then(Weak::upgrade) {
+            return known;
+        }
+        held.retain(|_, known| known.strong_count() > 0);
+        held.insert(sealed.digest, Arc::downgrade(&sealed));
+        sealed
+    }
+}
+
 impl AsFd for Sealed {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
@@ -220,6 +239,25 @@ mod tests {
              10e116e9192af3c91a7ec57647e3934057340b4cf408d5a56592f8274eec53f0"
         );
         assert_eq!((sealed.len(), sealed.digest().as_bytes().len()), (3, 64));
+    }
+
+    #[test]
+    fn equal_bytes_are_held_once_and_no_longer_than_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let seal = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, content).unwrap();
+            Arc::new(Sealed::copy_of(&path).unwrap())
+        };
+        let holdings = Holdings::default();
+        let first = holdings.share(seal("one", "abc"));
+        assert!(Arc::ptr_eq(&holdings.share(seal("two", "abc")), &first));
+        let other = holdings.share(seal("three", "abd"));
+        assert!(!Arc::ptr_eq(&other, &first));
+        drop(first);
+        drop(holdings.share(seal("four", "abe")));
+        let held = holdings.0.lock().unwrap();
+        assert!(held.len() <= 2, "{held:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ const ATTESTATION: f64 = 150.0;
 
 /// Workers, spread over all, whose files the floor keeps open: the supervisor is this process
 /// too, and its limit on open files is the host's.
-const OPEN: usize = 250;
+const OPEN: usize = 50;
 
 /// Readings at each stage.
 #[derive(Default)]

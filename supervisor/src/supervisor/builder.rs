@@ -28,6 +28,7 @@ use crate::paths::{PathError, runtime_folder};
 use crate::plugin::Speaker;
 use crate::program::{Program, ProgramError};
 use crate::state::{StateDir, StateError};
+use crate::trust::Holdings;
 use crate::uids::{UidError, Uids};
 
 /// Most workers of one supervisor at a time.
@@ -258,6 +259,7 @@ impl Builder {
             uids: Mutex::new(uids),
             plugins: Mutex::default(),
             images: Mutex::default(),
+            holdings: Holdings::default(),
             launches: AtomicU64::new(0),
             speaker,
             rota: Mutex::default(),

@@ -127,7 +127,8 @@ impl Supervisor {
             let open = move || {
                 // Where it can't be resolved it can't be opened either, and that error says why.
                 let file = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-                let package = Package::open(&path, &reading.dirs, &reading.base)?;
+                let mut package = Package::open(&path, &reading.dirs, &reading.base)?;
+                package.sealed = reading.holdings.share(package.sealed);
                 Ok::<_, PackageError>((package, file))
             };
             let (package, file) = tokio::task::spawn_blocking(open)
