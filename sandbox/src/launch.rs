@@ -42,13 +42,6 @@ pub enum Request {
         /// As in [`Request::Launch`].
         id: u64,
     },
-    /// Stops or continues all of a worker's threads.
-    Freeze {
-        /// As in [`Request::Launch`].
-        id: u64,
-        /// `false` thaws.
-        frozen: bool,
-    },
     /// Forgets an image; workers that run from it keep theirs.
     Evict {
         /// Its name.

@@ -213,12 +213,6 @@ impl Launcher {
         self.request(&Request::Kill { id }, Vec::new()).ok();
     }
 
-    /// Stops or continues all threads of a worker.
-    pub fn freeze(&self, id: u64, frozen: bool) {
-        self.request(&Request::Freeze { id, frozen }, Vec::new())
-            .ok();
-    }
-
     /// Has it kill every worker, and waits until it has ended.
     pub(crate) async fn stop(&self) {
         let mut ended = self.shared.ended.subscribe();

@@ -1,19 +1,23 @@
 //! What the supervisor keeps of one plugin, from worker to worker.
 
+mod speaker;
+mod violations;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ipc_proto::message::HostOp;
 use serde::Serialize;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
-use crate::alerts::Alerts;
-use crate::crash::Crash;
+pub(crate) use speaker::Speaker;
+pub use speaker::{Event, Output};
+pub(crate) use violations::Outcome;
+
 use crate::ending::Ending;
 use crate::grants::Grants;
 use crate::host::{Context, HostAnswer};
-use crate::keeper::Keeper;
-use crate::lifecycle::{self, Action, Failure, IllegalTransition, State, Unmount};
+use crate::lifecycle::{self, Action, Failure, IllegalTransition, State};
 use crate::limits::{Limit, Limits, Quantity};
 use crate::manifest::{Manifest, PluginId};
 use crate::metrics::{Latency, Meters, PluginMetrics};
@@ -22,62 +26,8 @@ use crate::output::{Budget, Charge, Line, Source, Tail};
 use crate::restart::{Decision, Restarts};
 use crate::trust::Digest;
 use crate::usage::Reading;
-use crate::violations::{
-    Action as Response, Actions, Class, Kind, Severity, Tracker, Verdict, Violation, ViolationRules,
-};
+use crate::violations::{Action as Response, Tracker};
 use crate::worker::Worker;
-
-/// Events kept for a slow listener; beyond them it misses the oldest.
-const EVENTS: usize = 4096;
-/// Lines and plugins' own events kept for a slow listener. Each takes 24 KiB at most, when
-/// every byte of a line has to be escaped.
-const OUTPUT: usize = 1024;
-
-/// Something that happened to a plugin, for the host. What plugins say is [`Output`]: one
-/// that says much must not push these out.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A plugin is in another state now.
-    State {
-        /// Which plugin.
-        plugin: PluginId,
-        /// Its state.
-        state: State,
-    },
-    /// A plugin did what it may not.
-    Violation(Arc<Violation>),
-    /// The kernel told something else of a plugin's worker.
-    Notice {
-        /// Which plugin.
-        plugin: PluginId,
-        /// What.
-        notice: Notice,
-    },
-    /// A plugin's worker crashed; told when its backtrace is worked out.
-    Crash(Arc<Crash>),
-}
-
-/// Something that a plugin says.
-#[derive(Debug, Clone)]
-pub enum Output {
-    /// A plugin printed or logged a line.
-    Line {
-        /// Which plugin.
-        plugin: PluginId,
-        /// The line, escaped.
-        line: Line,
-    },
-    /// A plugin emitted an event of its own; name (at most 256 bytes) and payload (at most
-    /// 4 KiB) are hostile.
-    Emitted {
-        /// Which plugin.
-        plugin: PluginId,
-        /// Its name.
-        name: String,
-        /// What it carries.
-        payload: Vec<u8>,
-    },
-}
 
 /// One plugin as it was loaded last. What outlives a load is in its [`Record`].
 #[derive(Debug)]
@@ -109,17 +59,6 @@ pub(crate) struct Restart {
     pub(crate) at: Instant,
 }
 
-/// To all who listen to a supervisor.
-#[derive(Debug, Clone)]
-pub(crate) struct Speaker {
-    pub(crate) events: broadcast::Sender<Event>,
-    pub(crate) output: broadcast::Sender<Output>,
-    /// Nothing where the host wants nothing on disk.
-    pub(crate) keeper: Option<Arc<Keeper>>,
-    /// Nothing where the host has no function for them.
-    pub(crate) alerts: Option<Arc<Alerts>>,
-}
-
 /// What is kept of a plugin by its id.
 #[derive(Debug)]
 pub struct Record {
@@ -148,15 +87,6 @@ struct Inner {
     restarted: bool,
     /// Only while it has failed.
     due: Option<Restart>,
-}
-
-/// What is to be done about the worker of a violation.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Outcome {
-    pub(crate) class: Class,
-    pub(crate) actions: Actions,
-    /// The plugin is unmounted, and its worker to be killed.
-    pub(crate) unmounted: bool,
 }
 
 /// What was counted over all workers of a plugin.
@@ -223,25 +153,6 @@ impl Plugin {
 
     pub(crate) fn charge_message(&self, now: Instant) -> Charge {
         self.record.inner().messages.charge(1, now)
-    }
-}
-
-impl Speaker {
-    /// Waits until what was said is kept and told.
-    pub(crate) fn close(&self) {
-        self.keeper.iter().for_each(|keeper| keeper.close());
-        self.alerts.iter().for_each(|alerts| alerts.close());
-    }
-}
-
-impl Default for Speaker {
-    fn default() -> Speaker {
-        Speaker {
-            events: broadcast::Sender::new(EVENTS),
-            output: broadcast::Sender::new(OUTPUT),
-            keeper: None,
-            alerts: None,
-        }
     }
 }
 
@@ -389,92 +300,12 @@ impl Record {
         self.inner().due
     }
 
-    /// Records a violation.
-    pub(crate) fn violate(&self, violation: Violation) -> Outcome {
-        let class = violation.kind.class();
-        let shared = Arc::new(violation.clone());
-        let (verdict, logged) = {
-            let tracker = &mut self.inner().tracker;
-            let verdict = tracker.record(violation, Instant::now());
-            (verdict, tracker.rules().log_violations)
-        };
-        if let Some(keeper) = self.speaker.keeper.as_ref().filter(|_| logged) {
-            keeper.record(&shared);
-        }
-        if let Some(alerts) = &self.speaker.alerts {
-            alerts.tell(&shared);
-        }
-        self.tell(Event::Violation(shared));
-        self.follow(class, verdict)
-    }
-
     /// Tells what is no violation.
     pub(crate) fn notice(&self, notice: Notice) {
         self.tell(Event::Notice {
             plugin: self.id.clone(),
             notice,
         });
-    }
-
-    /// Counts one more like one that was recorded, of which nobody is told; the answer is
-    /// that of [`violate`](Record::violate). `None` where none is known.
-    pub(crate) fn repeat(&self, kind: &Kind) -> Option<Outcome> {
-        let (verdict, logged) = {
-            let tracker = &mut self.inner().tracker;
-            let verdict = tracker.repeat(kind, Instant::now())?;
-            (verdict, tracker.rules().log_violations)
-        };
-        if let Some(keeper) = self.speaker.keeper.as_ref().filter(|_| logged) {
-            keeper.repeat(&self.id, kind, || self.violation(kind.clone()));
-        }
-        Some(self.follow(kind.class(), verdict))
-    }
-
-    fn follow(&self, class: Class, verdict: Verdict) -> Outcome {
-        Outcome {
-            class,
-            actions: verdict.actions,
-            unmounted: verdict.unmount && self.unmount(class, verdict.counted),
-        }
-    }
-
-    /// `true` when there is a worker to be killed.
-    fn unmount(&self, last: Class, counted: u64) -> bool {
-        let reason = Unmount { counted, last };
-        if let Some(keeper) = &self.speaker.keeper
-            && !matches!(self.state(), State::Unmounted { .. })
-        {
-            // Before anybody can take the state for one that an operator has undone.
-            keeper.unmount(&self.id, reason);
-        }
-        // An untrusted plugin never ran; every other state can be unmounted.
-        let action = self.advance(lifecycle::Event::ThresholdReached(reason));
-        action.is_ok_and(|action| action == Some(Action::Kill))
-    }
-
-    /// What policy has for violations of that severity.
-    pub(crate) fn response(&self, severity: Severity) -> Actions {
-        self.inner().tracker.rules().actions.to(severity)
-    }
-
-    /// What the plugin is restricted by.
-    pub(crate) fn restrictions(&self) -> Actions {
-        self.inner().tracker.restrictions(Instant::now())
-    }
-
-    /// What policy says of its violations.
-    pub(crate) fn violation_rules(&self) -> ViolationRules {
-        *self.inner().tracker.rules()
-    }
-
-    /// Counts from zero.
-    pub(crate) fn reset_violations(&self) {
-        self.inner().tracker.reset();
-    }
-
-    /// A violation of this plugin, now.
-    pub(crate) fn violation(&self, kind: Kind) -> Violation {
-        Violation::new(self.id.clone(), kind, SystemTime::now())
     }
 
     pub(crate) fn print(&self, source: Source, text: String) {

@@ -14,6 +14,7 @@ mod monitor;
 mod pressure;
 mod restart;
 mod status;
+mod unmounted;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ use crate::crash::Desk;
 use crate::elf::{Library, LibraryDirs};
 use crate::filters::Filters;
 use crate::launcher::Launcher;
-use crate::lifecycle::{self, Action, IllegalTransition, State};
+use crate::lifecycle::{self, Action, IllegalTransition};
 use crate::manifest::PluginId;
 use crate::metrics::Metrics;
 use crate::package::Package;
@@ -193,42 +194,6 @@ impl Supervisor {
         let task = self.io.spawn(async move { shared.unload(&id).await });
         task.await
             .unwrap_or_else(|_| Err(ManageError::Unknown(plugin.clone())))
-    }
-
-    /// Allows an unmounted plugin to be loaded again, and counts its violations from zero:
-    /// an operator's decision. With a folder for state this removes a file there.
-    ///
-    /// # Errors
-    /// [`ManageError`].
-    pub fn enable(&self, plugin: &PluginId) -> Result<(), ManageError> {
-        // While the registry is locked nobody loads it.
-        let plugins = self.shared.plugins();
-        let keeper = self.shared.speaker.keeper.as_ref();
-        let kept = keeper.map_or(Ok(false), |keeper| keeper.enable(plugin))?;
-        match plugins.get(plugin).map(|entry| &entry.record) {
-            // Another supervisor unmounted it.
-            Some(record) if kept && !matches!(record.state(), State::Unmounted { .. }) => {}
-            Some(record) => drop(advance(record, plugin, lifecycle::Event::Enable)?),
-            None if kept => {}
-            None => return Err(ManageError::Unknown(plugin.clone())),
-        }
-        Ok(())
-    }
-
-    /// Counts a plugin's violations from zero, and lifts what they restrict: an operator's
-    /// decision. An unmounted plugin stays so.
-    ///
-    /// # Errors
-    /// [`ManageError::Unknown`].
-    pub fn reset_violations(&self, plugin: &PluginId) -> Result<(), ManageError> {
-        let plugins = self.shared.plugins();
-        let entry = plugins.get(plugin);
-        let entry = entry.ok_or_else(|| ManageError::Unknown(plugin.clone()))?;
-        entry.record.reset_violations();
-        if let Some(worker) = &entry.worker {
-            worker.restrained.notify_one();
-        }
-        Ok(())
     }
 
     /// How the history on disk fares; nothing where there is none.

@@ -242,13 +242,6 @@ impl Launcher {
                     instance.kill();
                 }
             }
-            Request::Freeze { id, frozen } => {
-                let instance = self.workers.get(id);
-                if let Some(leaf) = instance.and_then(|instance| instance.leaf.as_ref()) {
-                    // A group that is gone already can't run either.
-                    let _ = if frozen { leaf.freeze() } else { leaf.thaw() };
-                }
-            }
             Request::Evict { key } => drop(self.images.remove(&key)),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sandbox::cgroup::{
-    Controller, Kind, Layout, LayoutError, LeafError, Parent, ParentError, Place,
+    Controller, CpuMax, Kind, Layout, LayoutError, LeafError, Parent, ParentError, Place,
 };
 
 use super::{
@@ -104,9 +104,16 @@ fn without_unified_tree_v1_has_to_do() {
 
     leaf.verify_member(worker.pid()).unwrap();
     until(|| probe.usage().unwrap().cpu > Duration::from_millis(10));
+    let less = CpuMax {
+        quota_us: 10_000,
+        ..leaf.applied().cpu_max
+    };
+    probe.set_cpu_max(less).unwrap();
     leaf.freeze().unwrap();
     until(|| leaf.frozen().unwrap());
     leaf.thaw().unwrap();
+    probe.freeze().unwrap();
+    until(|| probe.frozen().unwrap());
     leaf.kill().unwrap();
 
     assert_eq!(worker.wait().signal(), Some(SIGKILL));

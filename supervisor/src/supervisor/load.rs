@@ -188,38 +188,6 @@ impl Shared {
         }
     }
 
-    /// Whether the plugin isn't unmounted. Where there is a folder for state its word holds,
-    /// since an operator may have enabled the plugin there, and another supervisor unmounted it.
-    async fn allowed(&self, id: &PluginId, record: &Record) -> Result<(), LoadError> {
-        let kept = match self.speaker.keeper.clone() {
-            None => None,
-            Some(keeper) => {
-                let plugin = id.clone();
-                let read = tokio::task::spawn_blocking(move || keeper.unmounted(&plugin));
-                let kept = read.await.map_err(|_| LoadError::Stopped)??;
-                match (kept, record.state()) {
-                    (None, State::Unmounted { .. }) => drop(record.advance(Event::Enable)),
-                    (Some(reason), State::Available | State::Failed { .. }) => {
-                        drop(record.advance(Event::ThresholdReached(reason)));
-                    }
-                    _ => {}
-                }
-                kept
-            }
-        };
-        let known = match record.state() {
-            State::Unmounted { reason } => Some(reason),
-            _ => None,
-        };
-        match kept.or(known) {
-            None => Ok(()),
-            Some(reason) => Err(LoadError::Unmounted {
-                plugin: id.clone(),
-                reason,
-            }),
-        }
-    }
-
     /// The plugin's record, made with its first load.
     fn enter(
         &self,
