@@ -14,6 +14,7 @@ use crate::elf::{self, Closure, Inspection, LibraryDirs, file_data};
 use crate::grants::{Grants, intersect};
 use crate::manifest::{HOST_ABI, Manifest, PluginId};
 use crate::package::PackageError;
+use crate::state::Unmounted;
 use crate::supervisor::confinement;
 use crate::trust::{Digest, Sealed};
 use over_wide::over_wide;
@@ -50,11 +51,28 @@ pub enum Verdict {
     Warning,
     /// Policy refuses the plugin.
     Denied,
+    /// It was unmounted for its violations, or that can't be known.
+    Unmounted,
     /// The file can't be loaded.
     Refused,
 }
 
 impl Checkup {
+    /// Adds what the folder for state says of the plugin.
+    pub fn kept(&mut self, unmounted: &Unmounted) {
+        let Some(plugin) = &self.plugin else { return };
+        let found = match unmounted.get(plugin) {
+            Ok(None) => return,
+            Ok(Some(reason)) => format!("{reason}; cordon enable {plugin} allows it again"),
+            Err(error) => error.to_string(),
+        };
+        self.findings.push(Finding {
+            subject: "unmounted".into(),
+            verdict: Verdict::Unmounted,
+            found,
+        });
+    }
+
     /// Checks the file at `path` as `policy` has it, with libraries from `dirs`.
     ///
     /// ```

@@ -66,6 +66,11 @@ fn a_later_run_refuses_it_with_7_until_it_is_enabled() {
         .state(&state)
         .finish();
     assert_eq!(report.status.code(), Some(7), "{report}");
+    let check = Cordon::normal()
+        .check(&fixture("denier"))
+        .state(&state)
+        .finish();
+    assert_eq!(check.status.code(), Some(7), "{check}");
     let other = Cordon::normal().run(&example("deflate")).state(&state);
     let other = other.call("compress", "x").finish();
     assert_eq!(other.status.code(), Some(0), "{other}");
@@ -73,6 +78,11 @@ fn a_later_run_refuses_it_with_7_until_it_is_enabled() {
     assert_eq!(enable(&state, "other").status.code(), Some(3));
     let enabled = enable(&state, "denier");
     assert_eq!(enabled.status.code(), Some(0), "{enabled}");
+    let check = Cordon::normal()
+        .check(&fixture("denier"))
+        .state(&state)
+        .finish();
+    assert_eq!(check.status.code(), Some(0), "{check}");
     let third = run(&state, None);
     // It has no such method: it runs.
     assert_eq!(third.status.code(), Some(3), "{third}");

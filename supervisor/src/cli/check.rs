@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use cordon_supervisor::check::{Checkup, Verdict};
 use cordon_supervisor::elf::LibraryDirs;
+use cordon_supervisor::state::{StateDir, StateError, Unmounted};
 
 use super::exit::{Code, of_package};
-use super::{Failure, Format, PolicyArguments, policy, print, table};
+use super::{Failure, Format, PolicyArguments, StateArguments, policy, print, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -21,12 +22,16 @@ pub(super) struct Arguments {
 }
 
 /// Prints all findings; the worst of them is the exit code.
-pub(super) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(super) fn check(arguments: &Arguments, state: &StateArguments) -> Result<ExitCode, Failure> {
     let policy = policy::read(&arguments.policy)?;
     let dirs = LibraryDirs::system(&policy.library_dirs)
         .map_err(|error| Failure::new(Code::Error, error))?;
-    let checkup = Checkup::of(&arguments.file, &dirs, &policy)
+    let mut checkup = Checkup::of(&arguments.file, &dirs, &policy)
         .map_err(|error| Failure::new(of_package(&error), error))?;
+    let failed = |error: StateError| Failure::new(Code::Error, error);
+    if let Some(folder) = StateDir::find(&state.folder()?).map_err(failed)? {
+        checkup.kept(&Unmounted::of(&folder).map_err(failed)?);
+    }
     match arguments.format {
         Format::Json => print::json(&checkup)?,
         Format::Table => print::text(as_table(arguments, &checkup))?,
@@ -34,6 +39,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(match checkup.worst() {
         Verdict::Passed | Verdict::Warning => Code::Ok,
         Verdict::Denied => Code::Denied,
+        Verdict::Unmounted => Code::Unmounted,
         Verdict::Refused => Code::NotAPlugin,
     }
     .into())
@@ -48,6 +54,7 @@ fn as_table(arguments: &Arguments, checkup: &Checkup) -> String {
                 Verdict::Passed => "ok",
                 Verdict::Warning => "WARNING",
                 Verdict::Denied => "DENIED",
+                Verdict::Unmounted => "UNMOUNTED",
                 Verdict::Refused => "REFUSED",
             };
             let found = finding.found.clone();
@@ -59,6 +66,7 @@ fn as_table(arguments: &Arguments, checkup: &Checkup) -> String {
         Verdict::Passed => "would be loaded",
         Verdict::Warning => "would be loaded; see the warnings",
         Verdict::Denied => "would not be loaded: policy denies what it asks for",
+        Verdict::Unmounted => "would not be loaded: it was unmounted for its violations",
         Verdict::Refused => "can't be loaded",
     };
     format!("{table}{}: {outcome}\n", arguments.file.display())

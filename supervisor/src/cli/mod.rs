@@ -142,7 +142,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Report(arguments) => report::report(&arguments, &state),
-        Command::Check(arguments) => check::check(&arguments),
+        Command::Check(arguments) => check::check(&arguments, &state),
         Command::Selftest(arguments) => selftest::selftest(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),
         Command::Violations(arguments) => violations::violations(&arguments, &state),
