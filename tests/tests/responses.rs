@@ -178,13 +178,13 @@ async fn critical_freezes_the_worker_before_it_is_looked_at_and_killed() {
 }
 
 #[tokio::test]
-async fn a_worker_that_does_not_stand_still_is_killed_all_the_same() {
+async fn a_worker_that_the_freezer_does_not_reach_is_killed_all_the_same() {
     // Its thread waits for the answer to its call, where the freezer doesn't reach it.
     let policy = "[violations.actions]\nmedium = [\"isolate\"]";
     let (ending, isolation) = isolated(policy, "denier", "open", "/etc/shadow").await;
     let violation = Class::Syscall;
     assert_eq!(ending, Ending::Isolated { violation });
-    assert_ne!(isolation, Isolation::UnderWay);
+    assert_eq!(isolation, Isolation::Held);
 }
 
 #[tokio::test]

@@ -7,10 +7,13 @@ use tokio::time::sleep;
 
 use super::{Worker, lock};
 use crate::ending::Ending;
+use crate::violations::Class;
 
-/// How long it may take to stand still. A thread whose denied call waits for an answer never
-/// does, but doesn't run either.
+/// How long it may take to stand still.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long where a thread waits for the answer to its denied call: the freezer doesn't reach it
+/// there, so that the group as a whole never counts as frozen. It gets no answer, and runs no more.
+const PATIENCE_WITH_DENIED: Duration = Duration::from_millis(10);
 /// Between two looks whether it does.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -24,6 +27,9 @@ pub enum Isolation {
         /// From the order to freeze.
         after: Duration,
     },
+    /// It had the order to freeze, and a thread of it was held by its denied call; whether every
+    /// other one stood still can't be told then.
+    Held,
     /// Some of it may have run until it was killed.
     NotFrozen {
         /// Why it wasn't frozen.
@@ -72,7 +78,8 @@ impl Worker {
             return;
         }
         if let Some(probe) = &self.probe {
-            let isolation = still(probe).await;
+            let held = self.cause().is_some_and(|cause| holds_a_call(&cause));
+            let isolation = still(probe, held).await;
             if let Isolation::Frozen { .. } = isolation {
                 self.look_at_frozen().await;
             }
@@ -90,15 +97,29 @@ impl Worker {
     }
 }
 
-async fn still(probe: &Probe) -> Isolation {
+/// Whether a worker that ends so has a denied call which is never answered.
+fn holds_a_call(cause: &Ending) -> bool {
+    matches!(
+        cause,
+        Ending::Denied { .. }
+            | Ending::DenialFlood { .. }
+            | Ending::Isolated {
+                violation: Class::Syscall
+            }
+    )
+}
+
+async fn still(probe: &Probe, held: bool) -> Isolation {
+    let patience = if held { PATIENCE_WITH_DENIED } else { PATIENCE };
     let began = Instant::now();
     loop {
         let after = began.elapsed();
         match probe.frozen() {
             Ok(true) => return Isolation::Frozen { after },
-            Ok(false) if after < PATIENCE => sleep(LOOK).await,
+            Ok(false) if after < patience => sleep(LOOK).await,
+            Ok(false) if held => return Isolation::Held,
             Ok(false) => {
-                let why = format!("it doesn't stand still within {} ms", PATIENCE.as_millis());
+                let why = format!("it doesn't stand still within {} ms", patience.as_millis());
                 return Isolation::NotFrozen { why };
             }
             Err(error) => {
