@@ -51,7 +51,8 @@ impl Meter {
         let before = &mut self.counted;
         let mut news = News {
             forks_refused: events.pids_max > before.pids_max,
-            killed_for_memory: events.oom_kills > before.oom_kills,
+            // With its group each process is counted, one after the other: it is one death.
+            killed_for_memory: events.oom_kills > 0 && before.oom_kills == 0,
             memory: Vec::new(),
         };
         (before.pids_max, before.oom_kills) = (events.pids_max, events.oom_kills);

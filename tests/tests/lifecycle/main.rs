@@ -5,6 +5,7 @@
 
 mod calls;
 mod deaths;
+mod limits;
 mod loads;
 mod restarts;
 mod supervisor_death;

@@ -2,6 +2,5 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A failed assumption fails the test.
 
-mod audits;
 mod matrix;
 mod resources;

@@ -89,12 +89,12 @@ async fn heap() {
 
 #[tokio::test]
 async fn cpu_time_of_a_call() {
-    let limit = "cpu = { declared = \"200ms\", hard = \"2s\" }";
+    let limit = "cpu = { declared = \"1s\", hard = \"3s\" }";
     let held = Held::to(LimitName::Cpu, limit, &fixture("probe")).await;
 
     held.call("spin", "0.02").await.unwrap();
     assert_eq!(held.passed(), []);
-    held.call("spin", "0.4").await.unwrap();
+    held.call("spin", "1.5").await.unwrap();
     assert!(held.comes_to(&[Declared]).await);
     let above = held.call("spin", "100").await;
 
@@ -222,6 +222,27 @@ async fn disk_of_several_places() {
         ),
         "{ending}"
     );
+}
+
+#[tokio::test]
+async fn connections() {
+    let ports = "tcp = { bind = [7001, 7002, 7003], connect = [7001, 7002, 7003] }";
+    let taker = Taker::asking(ports);
+    let limit = format!("connections = {{ declared = 3, hard = 6 }}\n[grants]\n{ports}");
+    let held = Held::to(LimitName::Connections, &limit, &taker.file).await;
+    let worker = held.supervisor.worker(&held.plugin).unwrap();
+    // A listener, and both ends of a connection.
+    let three_more = async |port: &str| held.call("serve", port).await.unwrap();
+
+    assert_eq!(three_more("7001").await, "ok");
+    assert_eq!(held.passed(), []);
+    assert_eq!(three_more("7002").await, "ok");
+    assert_eq!(held.passed(), [Declared]);
+    assert_eq!(three_more("7003").await, "ok");
+
+    assert_eq!(held.passed(), [Declared, Hard]);
+    let ending = worker.ended().await;
+    assert!(matches!(ending, Ending::Limit { .. }), "{ending}");
 }
 
 #[tokio::test]

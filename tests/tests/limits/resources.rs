@@ -38,7 +38,7 @@ async fn what_the_host_lacks_is_named_and_refused_where_it_is_required() {
     assert!(found.value.contains("cpu.weight 50"), "{found:?}");
     let v2 = Layout::detect().unwrap().kind() == Kind::V2;
     let high = if v2 {
-        "memory.high 56 MiB"
+        "memory.high 53 MiB"
     } else {
         "memory.high is absent"
     };

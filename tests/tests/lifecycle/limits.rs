@@ -49,7 +49,7 @@ async fn polls_find_what_no_event_tells() {
     call(&supervisor, &probe, "threads", "4").await.unwrap();
 
     let seen = || status(&supervisor, &probe).counted == 1;
-    assert!(eventually(Duration::from_secs(2), seen).await);
+    assert!(eventually(Duration::from_secs(30), seen).await);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn cpu_time_of_a_call_beyond_hard_costs_the_worker() {
 
     let error = call(&supervisor, &probe, "spin", "20").await.unwrap_err();
 
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(10));
     let CallError::Ended { ending, .. } = error else {
         panic!("{error}")
     };
