@@ -15,6 +15,8 @@ use crate::state::StateError;
 
 /// Backtraces that are worked on at the same time.
 const AT_ONCE: usize = 2;
+/// Those that may wait for it; of each beyond them what is known without names is kept.
+const WAITING: usize = 64;
 /// How long a supervisor that ends waits for them.
 const LAST: Duration = Duration::from_secs(3);
 
@@ -25,7 +27,11 @@ pub(super) async fn attend(shared: Weak<Shared>, mut cases: Receiver<Case>, clos
     loop {
         tokio::select! {
             case = cases.recv() => match case {
-                Some(case) => {
+                Some(mut case) => {
+                    if tasks.len() >= WAITING {
+                        case.scene = None;
+                        case.crash.backtrace.missing = "too many crashed at once".to_owned();
+                    }
                     let (shared, slots) = (shared.clone(), Arc::clone(&slots));
                     tasks.spawn(one(shared, case, slots));
                 }
