@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod check;
 pub mod config;
+pub mod connections;
 pub mod crash;
 pub mod doctor;
 pub mod document;

@@ -34,6 +34,7 @@ pub(crate) use load::confinement;
 pub use status::PluginStatus;
 
 use crate::config::Policy;
+use crate::connections::Connection;
 use crate::crash::Desk;
 use crate::elf::{Library, LibraryDirs};
 use crate::filters::Filters;
@@ -240,6 +241,22 @@ impl Supervisor {
         let receiver = self.shared.published.subscribe();
         self.shared.publish();
         receiver
+    }
+
+    /// The connections of every plugin that was granted a network, the first 1024 of each; the
+    /// host's network is read once. Takes milliseconds for each namespace, on this thread.
+    #[must_use]
+    pub fn connections(&self) -> BTreeMap<PluginId, Vec<Connection>> {
+        let mut hosts = None;
+        let connections = |worker: Arc<Worker>| {
+            let found = worker.connections(&mut hosts)?;
+            Some((worker.plugin.id().clone(), found))
+        };
+        self.shared
+            .workers()
+            .into_iter()
+            .filter_map(connections)
+            .collect()
     }
 
     /// Reads usage of every worker now, and holds it against the limits.

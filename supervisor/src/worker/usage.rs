@@ -9,6 +9,7 @@ use sandbox::cgroup::Usage;
 use super::process::{Process, Transferred};
 use super::{Worker, lock};
 use crate::config::Network;
+use crate::connections::{Connection, chosen, of_namespace};
 use crate::grants::Grants;
 use crate::usage::Reading;
 
@@ -77,6 +78,26 @@ impl Worker {
             read: sum.transferred.map(|all| all.read),
             written: sum.transferred.map(|all| all.written),
         })
+    }
+
+    /// Its connections, where it may have any; those of the host's network are read into
+    /// `hosts` once. Void if the worker ended meanwhile.
+    pub(crate) fn connections(
+        &self,
+        hosts: &mut Option<Vec<Connection>>,
+    ) -> Option<Vec<Connection>> {
+        let found = match self.connections {
+            Connections::Impossible => return None,
+            Connections::OfNamespace => chosen(&of_namespace(self.pid).ok()?, |_| true),
+            Connections::OfProcesses => {
+                let sockets = self.sum()?.sockets;
+                if hosts.is_none() {
+                    *hosts = Some(of_namespace(std::process::id()).ok()?);
+                }
+                chosen(hosts.as_deref()?, |inode| sockets.contains(&inode))
+            }
+        };
+        (!has_ended(&self.pidfd)).then_some(found)
     }
 
     /// Its process, and with them those that it may have started.

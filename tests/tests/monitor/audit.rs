@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cordon_supervisor::Supervisor;
+use cordon_supervisor::connections::Connection;
 use cordon_supervisor::limits::LimitName;
 use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::usage::Reading;
@@ -92,6 +93,10 @@ async fn connections_are_those_of_its_own_network() {
     // A listener, and both ends of a connection.
     let after = usage(&supervisor, &taker).connections;
     assert_eq!((before, after), (Some(0), Some(3)));
+    let listed = supervisor.connections().remove(&taker).unwrap();
+    assert_eq!(listed.len(), 3, "{listed:?}");
+    let listens = |one: &&Connection| one.local.port() == 7001 && one.remote.port() == 0;
+    assert_eq!(listed.iter().filter(listens).count(), 1, "{listed:?}");
     assert_eq!(
         counted(&supervisor, &taker, LimitName::Connections),
         Some(3)
@@ -112,6 +117,13 @@ async fn connections_in_the_hosts_network_are_its_own_alone() {
     // Nobody accepted the other end.
     let after = usage(&supervisor, &taker).connections;
     assert_eq!((before, after), (Some(0), Some(2)));
+    let listed = supervisor.connections().remove(&taker).unwrap();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    assert!(
+        listed
+            .iter()
+            .all(|one| [one.local.port(), one.remote.port()].contains(&port))
+    );
     drop(theirs);
 }
 
@@ -121,6 +133,7 @@ async fn plugin_without_a_network_has_no_connections_to_count() {
     let probe = load(&supervisor, &fixture("probe")).await;
 
     assert_eq!(usage(&supervisor, &probe).connections, None);
+    assert!(supervisor.connections().is_empty());
 }
 
 #[tokio::test]
