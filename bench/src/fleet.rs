@@ -57,7 +57,8 @@ pub(crate) fn run(built: &Built, runs: usize) -> Result<Vec<Section>> {
     };
     // The first one is charged the page cache of its file, which the second shares.
     drop(Idle::start(&built.idle(), &built.plugin("copied"))?);
-    let idle = Idle::start(&built.idle(), &built.plugin("copied"))?.charged()?;
+    // Its counts are read with the workers', when the kernel has summed them up.
+    let idle = Idle::start(&built.idle(), &built.plugin("copied"))?;
     let mut loads = Loads::default();
     fleet.load_one(&mut Samples::default())?;
     fleet.pin()?;
@@ -72,7 +73,7 @@ pub(crate) fn run(built: &Built, runs: usize) -> Result<Vec<Section>> {
     }
     thread::sleep(SETTLING);
     latency.crowded(&fleet, runs)?;
-    let memory = fleet.memory(idle, &before)?;
+    let memory = fleet.memory(idle.charged()?, &before)?;
     fleet.shrink(&mut loads)?;
     thread::sleep(SETTLING);
     latency.alone(&fleet, runs)?;

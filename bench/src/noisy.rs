@@ -26,9 +26,9 @@ grace = "10ms"
 violations = { auto_unmount = false, log_violations = false }
 [plugin.noise.limits]
 cpu = "1h"
-log = "64GiB"
-messages = 1000000000
-denials = 1000000000
+log = "1GiB"
+messages = 100000000
+denials = 100000000
 "#;
 
 /// What the neighbour takes, again and again.

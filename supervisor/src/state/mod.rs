@@ -5,6 +5,9 @@
 //! - `violations.jsonl`, `violations.jsonl.1` and so on: the [history](crate::history) of
 //!   violations, the latest first;
 //! - `unmounted/ID.json`: a plugin that only an operator allows again, see [`Unmounted`].
+//!
+//! A file is written as `.new` in its folder; what a writer that was killed left of it the next one
+//! overwrites.
 
 mod unmounted;
 
@@ -27,6 +30,8 @@ use crate::paths::private_folder;
 /// Environment variable for the binary's `--state-dir`.
 pub const STATE_DIR: &str = "CORDON_STATE_DIR";
 
+/// A file while it is written, in each folder; it gets its name when it is whole.
+const NEW: &str = ".new";
 /// Files and folders are their owner's alone.
 const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// How long another writer may take; one that was suspended must not suspend all others.
@@ -199,17 +204,17 @@ impl StateDir {
 
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let _alone = self.lock()?;
-        // What a writer that was killed left is overwritten.
-        let new = format!(".{name}.new");
+        // One name for all: the next writer overwrites what one that was killed left.
+        let new = NEW;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-        let mut file = File::from(self.at(&new, flags)?);
+        let mut file = File::from(self.at(new, flags)?);
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         let renamed = written
-            .and_then(|()| self.rename(&new, name))
+            .and_then(|()| self.rename(new, name))
             .and_then(|()| self.sync());
         if renamed.is_err() {
             // The error that counts is the first one.
-            unlinkat(&self.folder, &new, AtFlags::empty()).ok();
+            unlinkat(&self.folder, new, AtFlags::empty()).ok();
         }
         renamed
     }
