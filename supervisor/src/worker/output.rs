@@ -15,7 +15,7 @@ use crate::units::ByteSize;
 /// plugin then waits at a full pipe, at its own cost.
 pub(super) async fn read(worker: Arc<Worker>, mut pipe: Receiver, source: Source) {
     let mut splitter = Splitter::default();
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = vec![0; TURN];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
         let charge = worker.charge_log(count as u64 + ENTRY);
         if charge.allowed {
@@ -32,6 +32,8 @@ pub(super) async fn read(worker: Arc<Worker>, mut pipe: Receiver, source: Source
     }
 }
 
+/// Bytes read before the other tasks have their turn: lines of a few bytes each take longest.
+const TURN: usize = 2048;
 /// What an entry of the log costs beside its text: empty ones aren't free.
 const ENTRY: u64 = 32;
 
