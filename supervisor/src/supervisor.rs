@@ -6,6 +6,7 @@
 mod backtrace;
 mod builder;
 mod call;
+mod confinement;
 mod crashes;
 mod fds;
 mod lease;
@@ -28,9 +29,9 @@ pub use crate::keeper::HistoryStatus;
 pub(crate) use builder::cgroup_place;
 pub use builder::{Builder, CGROUP_PARENT, StartError};
 pub use call::{Call, CallError, Verdict};
+pub(crate) use confinement::confinement;
 pub use fds::TooFewFds;
 pub use load::LoadError;
-pub(crate) use load::confinement;
 pub use status::PluginStatus;
 
 use crate::config::Policy;

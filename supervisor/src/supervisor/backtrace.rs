@@ -13,7 +13,7 @@ use sandbox::seccomp::{Granted, Mapping};
 use sandbox::trace::{DWARF_STACK_POINTER, MAX_NAME, MAX_PLACES, Place, Question};
 
 use super::Shared;
-use super::load::confinement;
+use super::confinement::confinement;
 use crate::config::{Policy, Seccomp};
 use crate::crash::{Backtrace, Desk, Frame, Scene, place};
 use crate::grants::intersect;
