@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Looks for a kill that v1 announces before it counts it, each twice as late as the one before.
 const LOOKS: u32 = 6;
 /// When to look for what nothing announces: after an answer, and meanwhile.
-const AFTER_CALL: Duration = Duration::from_millis(5);
+const AFTER_CALL: Duration = Duration::from_millis(3);
 const DURING_CALL: Duration = Duration::from_millis(50);
 /// How often a plugin's events of memory are told at most, in sum.
 const TELLING: Duration = Duration::from_secs(1);
