@@ -74,8 +74,8 @@ pub enum ConditionProblem {
     /// The comparison could never hold.
     #[error("the value has bits outside the mask")]
     OutsideMask,
-    /// `mask` belongs to `masked-eq`, and to it alone.
-    #[error("masked-eq needs a mask, and no other comparison takes one")]
+    /// `mask` belongs to `masked-eq` and `masked-ne`, and to them alone.
+    #[error("masked-eq and masked-ne need a mask, and no other comparison takes one")]
     Mask,
     /// `values` belongs to `any-of`, `value` to all others.
     #[error("any-of needs values, every other comparison one value")]
@@ -88,7 +88,7 @@ pub enum ConditionProblem {
 /// Six arguments, a range each. Also keeps every jump of a compiled rule within the
 /// 255 instructions that a conditional jump can skip.
 const MAX_CONDITIONS: usize = 12;
-/// What `any-of` and `any-bit` make of one rule.
+/// What `any-of`, `any-bit` and `masked-ne` make of one rule.
 const MAX_ALTERNATIVES: usize = 64;
 
 /// A profile file by itself, its names resolved.
@@ -142,6 +142,7 @@ enum Comparison {
     Gt,
     Ge,
     MaskedEq,
+    MaskedNe,
     Within,
     AnyOf,
     AnyBit,
@@ -305,7 +306,7 @@ impl ConditionEntry {
         if self.arg > 5 {
             return Err(ConditionProblem::Argument);
         }
-        if self.mask.is_some() != matches!(self.op, Comparison::MaskedEq) {
+        if self.mask.is_some() != matches!(self.op, Comparison::MaskedEq | Comparison::MaskedNe) {
             return Err(ConditionProblem::Mask);
         }
         let values = match (&self.op, &self.values, self.value) {
@@ -341,7 +342,12 @@ impl ConditionEntry {
             (Comparison::MaskedEq, Some(mask)) if value & !mask == 0 => {
                 vec![(Op::MaskedEq(mask), value)]
             }
-            (Comparison::MaskedEq, _) => return Err(ConditionProblem::OutsideMask),
+            (Comparison::MaskedNe, Some(mask)) if value & !mask == 0 => bits(mask)
+                .map(|bit| (Op::MaskedEq(bit), !value & bit))
+                .collect(),
+            (Comparison::MaskedEq | Comparison::MaskedNe, _) => {
+                return Err(ConditionProblem::OutsideMask);
+            }
             (Comparison::Eq | Comparison::AnyOf, _) => vec![(Op::Eq, value)],
             (Comparison::Ne, _) => vec![(Op::Ne, value)],
             (Comparison::Lt, _) => vec![(Op::Lt, value)],
@@ -349,13 +355,16 @@ impl ConditionEntry {
             (Comparison::Gt, _) => vec![(Op::Gt, value)],
             (Comparison::Ge, _) => vec![(Op::Ge, value)],
             (Comparison::Within, _) => vec![(Op::MaskedEq(self.width.all() & !value), 0)],
-            (Comparison::AnyBit, _) => (0..u64::BITS)
-                .map(|bit| value & 1 << bit)
-                .filter(|bit| *bit != 0)
-                .map(|bit| (Op::MaskedEq(bit), bit))
-                .collect(),
+            (Comparison::AnyBit, _) => bits(value).map(|bit| (Op::MaskedEq(bit), bit)).collect(),
         })
     }
+}
+
+/// The ones of a number, the lowest first.
+fn bits(number: u64) -> impl Iterator<Item = u64> {
+    (0..u64::BITS)
+        .map(move |bit| number & 1 << bit)
+        .filter(|bit| *bit != 0)
 }
 
 impl Width {

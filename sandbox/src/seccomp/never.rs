@@ -76,6 +76,10 @@ const CASES: &[Case] = &[
     Case::bit("clone(CLONE_NEWNET)", "clone", 0, 0x4000_0000),
 ];
 
+/// In the flags of `clone`.
+const CLONE_THREAD: u32 = 0x1_0000;
+const SIGCHLD: u32 = 17;
+
 struct Case {
     label: &'static str,
     call: &'static str,
@@ -172,6 +176,14 @@ pub(super) fn found(program: &Program) -> Vec<Found> {
             label: case.label,
             call: Some((case.call, case.arg, case.bits)),
         }));
+        // Init takes a process that tells its end by another signal for a thread of the worker.
+        let differs = |bit: u32| Bits::masked(CLONE_THREAD | 1 << bit, !(CLONE_THREAD | SIGCHLD));
+        if let Some(bit) = (0..8).find(|bit| allowed("clone", 0, differs(*bit))) {
+            found.push(Found {
+                label: "clone(another exit signal than SIGCHLD)",
+                call: Some(("clone", 0, differs(bit))),
+            });
+        }
         // Anything but a query, all ones, has at least one bit that is zero.
         if (0..u32::BITS).any(|bit| allowed("personality", 0, Bits::masked(1 << bit, 0))) {
             found.push(Found {
@@ -186,7 +198,7 @@ pub(super) fn found(program: &Program) -> Vec<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seccomp::{Grant, Granted, Mode, Profile};
+    use crate::seccomp::{Action, Grant, Granted, Mode, Profile};
 
     fn profile(rules: &str) -> Program {
         let text = format!("arch = \"x86_64\"\ndefault = \"refuse\"\n{rules}");
@@ -238,6 +250,30 @@ mod tests {
                 "[[rule]]\nsyscalls = [\"{call}\"]\naction = \"allow\"\nreason = \"all of it\""
             ));
             assert_eq!(never_list_violations(&program), found);
+        }
+    }
+
+    #[test]
+    fn every_process_tells_its_end_by_sigchld() {
+        const VFORK: u64 = 0x4100;
+        let all = Grant::ALL.into_iter().collect();
+        for (arch, mode) in [Mode::Moderate, Mode::Permissive]
+            .into_iter()
+            .flat_map(|mode| Arch::ALL.map(|arch| (arch, mode)))
+        {
+            let profile = Profile::builtin(mode, arch, all).unwrap();
+            let number = arch.number("clone").unwrap();
+            let clone = |flags| profile.action(number, &[flags, 0, 0, 0, 0, 0]);
+            for signal in 0..=0xff {
+                let expected = match signal {
+                    17 => Action::Allow,
+                    _ => Action::Refuse,
+                };
+                for flags in [0, VFORK] {
+                    assert_eq!(clone(flags | signal), expected, "{mode}, {arch}: {signal}");
+                }
+            }
+            assert_eq!(clone(0x3d_0f00), Action::Allow, "a thread");
         }
     }
 

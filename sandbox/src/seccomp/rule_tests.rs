@@ -47,13 +47,47 @@ fn candidates(rules: &[Rule], arg: u8) -> BTreeSet<u64> {
         if let Op::MaskedEq(mask) = condition.op {
             // The lowest and highest bit that must be as they are, and one that needn't.
             values.extend([value ^ mask & mask.wrapping_neg(), value | !mask]);
-            values.extend([
-                value ^ 1 << (63 - mask.leading_zeros() % 64),
-                !mask & 0xffff,
-            ]);
+            values.extend([value ^ highest(mask), !mask & 0xffff]);
         }
     }
+    // What no other rule's masks match: one rule's met, and each of them missed.
+    let other = unmatched(rules, arg);
+    for rule in rules {
+        let masks = masks(rule, arg);
+        let met = masks
+            .iter()
+            .fold(other, |met, (mask, value)| met & !mask | value);
+        values.insert(met);
+        values.extend(masks.iter().map(|(mask, _)| met ^ highest(*mask)));
+    }
     values
+}
+
+/// The masked comparisons of a rule with one argument.
+fn masks(rule: &Rule, arg: u8) -> Vec<(u64, u64)> {
+    let of = |condition: &Condition| match condition.op {
+        Op::MaskedEq(mask) if condition.arg == arg => Some((mask, condition.value)),
+        _ => None,
+    };
+    rule.conditions.iter().filter_map(of).collect()
+}
+
+/// A value that none of the rules with masks matches, where it is easily found.
+fn unmatched(rules: &[Rule], arg: u8) -> u64 {
+    let all: Vec<_> = rules.iter().map(|rule| masks(rule, arg)).collect();
+    let matches = |masks: &&Vec<(u64, u64)>, value| {
+        !masks.is_empty() && masks.iter().all(|(mask, wanted)| value & mask == *wanted)
+    };
+    rules.iter().fold(0, |value, _| {
+        let matching = all.iter().find(|masks| matches(masks, value));
+        let last = matching.and_then(|masks| masks.last());
+        last.map_or(value, |(mask, _)| value ^ highest(*mask))
+    })
+}
+
+/// The highest bit of a mask.
+fn highest(mask: u64) -> u64 {
+    1 << (63 - mask.leading_zeros() % 64)
 }
 
 /// A call that this rule decides about, and about which the others would decide otherwise.

@@ -125,7 +125,8 @@ fn within_holds_where_no_other_bit_is_set() {
 }
 
 #[test]
-fn any_of_and_any_bit_hold_where_one_does() {
+fn any_of_any_bit_and_masked_ne_hold_where_one_does() {
+    let masked_ne = "width = \"int\", op = \"masked-ne\", mask = 0xf, value = 0xa";
     let any_of = "width = \"int\", op = \"any-of\", values = [2, 10]";
     let any_bit = "width = \"int\", op = \"any-bit\", value = 0xa";
     for (when, arg, holds) in [
@@ -135,6 +136,9 @@ fn any_of_and_any_bit_hold_where_one_does() {
         (any_bit, 8, true),
         (any_bit, 0xff, true),
         (any_bit, 5, false),
+        (masked_ne, 0xb, true),
+        (masked_ne, 2, true),
+        (masked_ne, 0x1a, false),
     ] {
         assert_eq!(
             decides(when, "", Granted::NONE, arg),

@@ -85,6 +85,7 @@ fn what_the_never_list_forbids_is_cut_and_listed_with_its_reason() {
             "socket(AF_VSOCK)",
             "chmod(S_ISUID)",
             "chmod(S_ISGID)",
+            "clone(another exit signal than SIGCHLD)",
             "personality",
         ]
     );
