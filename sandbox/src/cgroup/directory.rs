@@ -64,9 +64,10 @@ impl Directory {
         &self.path
     }
 
-    /// Makes the child group `name`.
+    /// Makes the child group `name`, for its owner alone: whoever may read a directory may lock
+    /// it, flock(2).
     pub(super) fn make(&self, name: &str) -> Result<(), FileError> {
-        rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755))
+        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU)
             .map_err(|errno| self.error("make", name, errno))
     }
 

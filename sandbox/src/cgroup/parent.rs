@@ -258,11 +258,8 @@ fn make(base: Directory, name: &str) -> Result<Pair, ParentError> {
         }
         let made = base.descend(SHARED).and_then(|shared| {
             shared.make(name)?;
-            let own = shared.descend(name)?;
-            let lock = own.lock()?;
-            // Until it was locked it could be taken for a stale one, and removed.
-            own.read("cgroup.procs")?;
-            Ok((own, lock))
+            // Else its name would be taken in the next round.
+            claim(&shared, name).inspect_err(|_| drop(shared.remove(name)))
         });
         match made {
             Ok((own, lock)) => {
@@ -281,6 +278,15 @@ fn make(base: Directory, name: &str) -> Result<Pair, ParentError> {
         }
     }
     Err(ParentError::Contended(base.path().join(SHARED)))
+}
+
+/// Opens and locks a group that was just made.
+fn claim(shared: &Directory, name: &str) -> Result<(Directory, OwnedFd), FileError> {
+    let own = shared.descend(name)?;
+    let lock = own.lock()?;
+    // Until it was locked it could be taken for a stale one, and removed.
+    own.read("cgroup.procs")?;
+    Ok((own, lock))
 }
 
 /// Has the group of the place pass controllers down. If processes of ours keep it from that,

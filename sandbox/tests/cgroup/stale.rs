@@ -1,7 +1,7 @@
 //! What supervisors leave behind that were killed together with their launchers; and what is
 //! somebody's yet.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -192,11 +192,13 @@ fn two_supervisors_side_by_side_leave_each_other_alone() {
     two.remove().unwrap();
 }
 
-/// A launcher's own group is locked from when it is made.
+/// A launcher's own group is locked from when it is made, and no other user can lock it: that
+/// takes a directory that may be read.
 #[test]
-fn group_in_use_is_locked() {
+fn group_in_use_is_locked_and_its_owners_alone() {
     let parent = TestParent::new();
     for path in parent.0.paths() {
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let group = std::fs::File::open(path).unwrap();
         flock(&group, FlockOperation::NonBlockingLockExclusive).unwrap_err();
     }
