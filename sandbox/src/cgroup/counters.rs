@@ -40,6 +40,12 @@ pub struct Events {
     pub oom_kills: u64,
     /// Forks refused.
     pub pids_max: u64,
+    /// Most bytes charged at a time, where a process was killed for want of memory and the
+    /// kernel knows it (v2: Linux 5.19).
+    pub memory_peak: Option<u64>,
+    /// Most tasks at a time, where a fork was refused and the kernel knows it (Linux 6.1; on
+    /// v1 6.11).
+    pub tasks_peak: Option<u64>,
 }
 
 /// What the unified tree says of a group as a whole.
@@ -171,8 +177,13 @@ impl Counters {
         Ok(anonymous.saturating_add(shared))
     }
 
+    pub(super) fn forks_refused(&self) -> Result<u64, ReadError> {
+        let [refused] = self.pids_events.numbers(["max"])?;
+        Ok(refused)
+    }
+
     pub(super) fn events(&self) -> Result<Events, ReadError> {
-        let [pids_max] = self.pids_events.numbers(["max"])?;
+        let pids_max = self.forks_refused()?;
         if self.kind == Kind::V2 {
             let [low, high, max, oom, oom_kills] = self
                 .memory_events
@@ -184,6 +195,7 @@ impl Counters {
                 oom: Some(oom),
                 oom_kills,
                 pids_max,
+                ..Events::default()
             });
         }
         let [oom_kills] = self.memory_events.numbers(["oom_kill"])?;
@@ -208,6 +220,29 @@ impl Counters {
             populated: populated == 1,
             frozen: frozen == 1,
         }))
+    }
+}
+
+impl Events {
+    /// Whether anything was refused of which the most that there was is of interest.
+    pub(super) fn have_peaks(&self) -> bool {
+        self.oom_kills > 0 || self.pids_max > 0
+    }
+
+    /// With the most that there was of what was refused; asked for seldom, so that no file is
+    /// kept open.
+    pub(super) fn with_peaks(self, groups: &Groups) -> Self {
+        let memory = match groups.kind() {
+            Kind::V2 => "memory.peak",
+            Kind::Hybrid | Kind::V1 => "memory.max_usage_in_bytes",
+        };
+        let peak = |group, name| Counter::open(group, name).ok()?.number().ok();
+        let of = |count: u64, group, name| (count > 0).then(|| peak(group, name)).flatten();
+        Self {
+            memory_peak: of(self.oom_kills, groups.memory(), memory),
+            tasks_peak: of(self.pids_max, groups.pids(), "pids.peak"),
+            ..self
+        }
     }
 }
 

@@ -212,7 +212,8 @@ impl Leaf {
     /// # Errors
     /// Which counter can't be read.
     pub fn events(&self) -> Result<Events, ReadError> {
-        Counters::open(&self.groups)?.events()
+        let events = Counters::open(&self.groups)?.events()?;
+        Ok(events.with_peaks(&self.groups))
     }
 
     /// What it uses now.

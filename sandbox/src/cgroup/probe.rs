@@ -157,7 +157,20 @@ impl Probe {
                 }
             }
         }
-        self.counters.events()
+        let events = self.counters.events()?;
+        Ok(match events.have_peaks() {
+            true => events.with_peaks(&self.groups.open()?),
+            false => events,
+        })
+    }
+
+    /// Forks refused so far, for where nothing [announces](Self::announces_forks) them: one
+    /// read of one file.
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub fn forks_refused(&self) -> Result<u64, ReadError> {
+        self.counters.forks_refused()
     }
 
     /// Whether anything runs in its group; `None` on v1 alone.

@@ -55,7 +55,8 @@ pub(super) async fn poll(shared: Weak<Shared>) {
         };
         let workers: Vec<_> = shared.rota().turn().collect();
         for worker in workers {
-            worker.audit();
+            worker.audit_in_turn().await;
+            tokio::task::yield_now().await;
         }
         if shared.rota().next == 0 {
             shared.publish();

@@ -94,10 +94,10 @@ impl Violation {
         }
     }
 
-    /// Adds how much was used and allowed.
+    /// Adds how much was used, where that is known, and allowed.
     #[must_use]
-    pub fn measured(mut self, used: Amount, limit: Amount) -> Self {
-        (self.used, self.limit) = (Some(used), Some(limit));
+    pub fn measured(mut self, used: impl Into<Option<Amount>>, limit: Amount) -> Self {
+        (self.used, self.limit) = (used.into(), Some(limit));
         self
     }
 

@@ -1,11 +1,14 @@
 //! What a worker takes, read from outside at an interval and held against its limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sandbox::cgroup::Usage;
 
+use super::usage::Connections;
 use super::{Worker, lock};
 use crate::ending::Ending;
+use crate::grants::Grants;
 use crate::limits::{Amount, LimitName, Quantity};
 use crate::units::{ByteSize, Count};
 use crate::usage::Reading;
@@ -19,7 +22,39 @@ pub(super) struct Above {
     limits: Vec<LimitName>,
 }
 
+/// Files of `/proc` that the supervisor's I/O thread looks at in an audit: what a plugin may
+/// bring beyond that must not keep the others waiting.
+const MOST_LOOKED_AT: u64 = 256;
+
 impl Worker {
+    /// The audit, where it doesn't take the I/O thread for long.
+    pub(crate) async fn audit_in_turn(self: &Arc<Self>) {
+        if self.looked_at() <= MOST_LOOKED_AT {
+            self.audit();
+            return;
+        }
+        let worker = Arc::clone(self);
+        // It fails only with the runtime.
+        tokio::task::spawn_blocking(move || worker.audit())
+            .await
+            .ok();
+    }
+
+    /// How many files of `/proc` an audit may have to look at: as many as its limits let the
+    /// plugin make.
+    fn looked_at(&self) -> u64 {
+        let Grants { limits, .. } = &self.plugin.grants;
+        let processes = match self.plugin.grants.processes {
+            true => limits.threads.hard().raw(),
+            false => 1,
+        };
+        let each = match self.connections {
+            Connections::OfProcesses => limits.fds.hard().raw(),
+            Connections::Impossible | Connections::OfNamespace => 1,
+        };
+        processes.saturating_mul(each)
+    }
+
     /// The audit: one reading, held against the declared limits.
     pub(crate) fn audit(&self) -> Option<Reading> {
         let reading = self.read_usage()?;
@@ -90,7 +125,7 @@ impl Worker {
     }
 
     /// Records that a tier of a limit was passed.
-    pub(super) fn overstep(&self, name: LimitName, tier: Tier, used: Amount) {
+    pub(super) fn overstep(&self, name: LimitName, tier: Tier, used: impl Into<Option<Amount>>) {
         let limit = self.plugin.grants.limits.get(name);
         let limit = match tier {
             Tier::Declared => limit.declared(),

@@ -13,7 +13,7 @@ use super::{Worker, lock};
 use crate::ending::Ending;
 use crate::limits::{LimitName, Quantity};
 use crate::notice::{MemoryEvent, Notice};
-use crate::units::Count;
+use crate::units::{ByteSize, Count};
 use crate::violations::{Kind, Tier};
 
 /// Between two looks at what was announced: a plugin that makes events without end takes so
@@ -183,11 +183,16 @@ impl Worker {
             // On v2 the kernel ends the whole group (memory.oom.group); elsewhere we do.
             self.kill(Ending::OutOfMemory);
             let limit = self.plugin.grants.limits.heap.hard().amount();
-            self.violate(self.violation(Kind::OomKill).measured(limit, limit));
+            let used = events
+                .memory_peak
+                .map(|peak| ByteSize::bytes(peak).amount());
+            self.violate(self.violation(Kind::OomKill).measured(used, limit));
         }
         if news.forks_refused {
-            let beyond = self.plugin.grants.limits.threads.hard().raw() + 1;
-            self.overstep(LimitName::Threads, Tier::Hard, Count::new(beyond).amount());
+            // The most that there were: one more was refused. One of the tasks is init.
+            let threads = events.tasks_peak.map(|peak| peak.saturating_sub(1));
+            let used = threads.map(|threads| Count::new(threads).amount());
+            self.overstep(LimitName::Threads, Tier::Hard, used);
         }
         for notice in news.memory {
             self.plugin.record.notice(notice);

@@ -114,9 +114,9 @@ impl Process {
         Ok(self.fd_links()?.iter().filter_map(inode).collect())
     }
 
-    /// What its open files are: of the thread that has most, since all that live have the same.
+    /// What its open files are: of the first thread that has any, since those that
+    /// live have the same.
     fn fd_links(&self) -> io::Result<Vec<CString>> {
-        let mut most = Vec::new();
         let threads = openat(&self.fds, "../task", FOLDER, Mode::empty())?;
         for thread in names(&threads)? {
             let folder = format!("{}/fd", thread.to_string_lossy());
@@ -129,11 +129,11 @@ impl Process {
                 .flatten()
                 .filter_map(|fd| readlinkat(&folder, fd, Vec::new()).ok())
                 .collect();
-            if links.len() > most.len() {
-                most = links;
+            if !links.is_empty() {
+                return Ok(links);
             }
         }
-        Ok(most)
+        Ok(Vec::new())
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) async fn restrain(worker: Arc<Worker>) {
     tokio::select! { () = follow(&worker) => {}, _ = worker.ended() => {} }
 }
 
-async fn follow(worker: &Worker) {
+async fn follow(worker: &Arc<Worker>) {
     loop {
         let restrictions = worker.throttle();
         if restrictions.is_empty() {
@@ -26,7 +26,7 @@ async fn follow(worker: &Worker) {
             () = worker.restrained.notified() => {}
             () = sleep(interval) => {
                 if restrictions.contains(Action::Watch) {
-                    worker.audit();
+                    worker.audit_in_turn().await;
                 }
             }
         }
