@@ -247,8 +247,13 @@ impl Rest {
     fn now() -> Result<Rest> {
         let own = std::process::id();
         let below = below(own);
-        let mut children = below.iter().map(|process| process.pid);
-        let launcher = children.next().ok_or("there is no launcher")?;
+        // Not the lowest pid: they are given anew.
+        let named = |pid: &u32| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+            name.is_ok_and(|name| name.trim() == "cordon-launcher")
+        };
+        let mut pids = below.iter().map(|process| process.pid);
+        let launcher = pids.find(named).ok_or("there is no launcher")?;
         Ok(Rest {
             fds: fds(own)?,
             launchers_fds: fds(launcher)?,
