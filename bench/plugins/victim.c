@@ -12,7 +12,7 @@
 CORDON_MANIFEST("id = \"victim\"\n"
                 "version = \"1.0.0\"\n"
                 "abi = \"1.0\"\n"
-                "methods = [\"deny\", \"thread\", \"exit\", \"allocate\"]\n");
+                "methods = [\"deny\", \"thread\", \"thread-in-call\", \"exit\", \"allocate\"]\n");
 
 enum { MOST_THREADS = 64 };
 
@@ -41,12 +41,11 @@ static void *wait_for_it(void *nothing) {
     return nothing;
 }
 
-/* Makes threads until it is refused one, then ends them. */
-static cordon_status thread(const cordon_context *context, cordon_sink *reply) {
+/* Makes threads until it is refused one, then ends them, so much later. */
+static cordon_status refuse(useconds_t later, cordon_sink *reply) {
     pthread_t threads[MOST_THREADS];
     char began[32];
     int length = 0, made = 0;
-    (void)context;
     pthread_mutex_lock(&held);
     while (made < MOST_THREADS) {
         length = write_now(began);
@@ -55,11 +54,23 @@ static cordon_status thread(const cordon_context *context, cordon_sink *reply) {
         }
         made++;
     }
+    usleep(later);
     pthread_mutex_unlock(&held);
     for (int i = 0; i < made; i++) {
         pthread_join(threads[i], NULL);
     }
     return cordon_reply(reply, began, (size_t)length);
+}
+
+static cordon_status thread(const cordon_context *context, cordon_sink *reply) {
+    (void)context;
+    return refuse(0, reply);
+}
+
+/* The call goes on for longer than anybody may take to see it. */
+static cordon_status thread_in_call(const cordon_context *context, cordon_sink *reply) {
+    (void)context;
+    return refuse(60000, reply);
 }
 
 /* Ends, and logs when. */
@@ -89,7 +100,7 @@ static cordon_status allocate(const cordon_context *context, cordon_sink *reply)
 static const struct {
     const char *name;
     cordon_status (*run)(const cordon_context *, cordon_sink *reply);
-} methods[] = {{"deny", deny}, {"thread", thread}, {"exit", leave}, {"allocate", allocate}};
+} methods[] = {{"deny", deny}, {"thread", thread}, {"thread-in-call", thread_in_call}, {"exit", leave}, {"allocate", allocate}};
 
 static cordon_status call(void *instance, const cordon_context *context, cordon_bytes method,
                           cordon_bytes payload, cordon_sink *reply) {

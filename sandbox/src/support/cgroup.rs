@@ -136,6 +136,24 @@ fn limits(layout: &Layout, parent: &Parent) -> Offer {
     }
 }
 
+/// Whether the kernel measures for how long the tasks of a group stand still.
+pub(super) fn pressure() -> Offer {
+    let lacking = |found: &str, fix: &str| {
+        let why = "nothing tells that a plugin stands still for want of memory or CPU time";
+        Offer::lacking(Facility::Pressure, State::Missing, found, why).mended_by(fix)
+    };
+    let unified = Layout::detect().is_ok_and(|layout| layout.kind() != Kind::V1);
+    // It can be opened where it is switched off, but not read.
+    match std::fs::read("/proc/pressure/memory") {
+        _ if !unified => lacking(
+            "cgroup v1 alone",
+            "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+        ),
+        Ok(_) => Offer::available(Facility::Pressure, "stalls for memory and CPU time (PSI)"),
+        Err(_) => lacking("no PSI", "boot with psi=1, in a kernel with CONFIG_PSI"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

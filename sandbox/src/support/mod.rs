@@ -108,6 +108,8 @@ facilities! {
     DetachedClones, "detached-clones", Extra;
     /// File systems whose files can be granted.
     IdMappedMounts, "id-mapped-mounts", Extra;
+    /// Stalls of a group (PSI).
+    Pressure, "pressure", Extra;
     /// The host itself, not a container on it.
     Container, "container", Extra;
 }
@@ -169,6 +171,7 @@ pub fn offers(ids: Ids, place: &Place) -> Vec<Offer> {
     offers.extend(namespaces::offers(&settings, &tried));
     offers.push(filter::seccomp(&tried));
     offers.push(cgroup::offer(place));
+    offers.push(cgroup::pressure());
     offers.push(files::offer(ids));
     offers.extend(hardening::offers(&settings));
     offers.extend(passing::offers(&tried));

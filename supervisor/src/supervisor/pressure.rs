@@ -1,8 +1,8 @@
 //! Stalls (PSI): when workers stand still for want of memory or CPU time, whose tasks do.
 //!
 //! The kernel announces stalls in the group that all workers are in. Where it measures none
-//! for groups, on cgroup v1 alone, none are told: the host's own pressure says nothing of a
-//! plugin.
+//! for groups, on cgroup v1 alone, none are told, as `cordon doctor` says: the host's own
+//! pressure says nothing of a plugin.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -31,18 +31,24 @@ const BATCH: usize = 32;
 impl Shared {
     /// Begins to watch with the first worker, through which the group is found.
     pub(super) fn watch_pressure(self: &Arc<Self>, worker: &Worker) {
-        self.pressure.call_once(|| {
-            if let Some(triggers) = worker.common_pressure(ANNOUNCED) {
-                tokio::spawn(watch(Arc::downgrade(self), triggers));
-            }
-        });
+        self.pressure
+            .call_once(|| match worker.common_pressure(ANNOUNCED) {
+                Ok(Some(triggers)) => drop(tokio::spawn(watch(Arc::downgrade(self), triggers))),
+                // `cordon doctor` says so.
+                Ok(None) => {}
+                Err(error) => tracing::warn!("stalls of plugins aren't told: {error}"),
+            });
     }
 }
 
 async fn watch(shared: Weak<Shared>, triggers: [OwnedFd; 2]) {
     let [memory, cpu] = triggers.map(|trigger| register(trigger, Interest::PRIORITY));
-    let (Ok(memory), Ok(cpu)) = (memory, cpu) else {
-        return;
+    let (memory, cpu) = match (memory, cpu) {
+        (Ok(memory), Ok(cpu)) => (memory, cpu),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!("stalls of plugins aren't told: {error}");
+            return;
+        }
     };
     loop {
         let ready = tokio::select! {

@@ -4,9 +4,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandbox::cgroup::{Events, Stalled};
-use sandbox::sys::readiness::register;
-use tokio::io::Interest;
+use sandbox::cgroup::{Events, FileError, Probe, Stalled};
+use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
 use super::{Worker, lock};
@@ -21,9 +20,11 @@ use crate::violations::{Kind, Tier};
 const PAUSE: Duration = Duration::from_millis(2);
 /// Looks for a kill that v1 announces before it counts it, each twice as late as the one before.
 const LOOKS: u32 = 6;
-/// When to look for what nothing announces: after an answer, and meanwhile.
+/// When to look for what nothing announces: after an answer, and meanwhile for v2's heap and
+/// v1's refused threads, which is one read of one file.
 const AFTER_CALL: Duration = Duration::from_millis(3);
-const DURING_CALL: Duration = Duration::from_millis(50);
+const HEAP_DURING_CALL: Duration = Duration::from_millis(50);
+const FORKS_DURING_CALL: Duration = Duration::from_millis(5);
 /// How often a plugin's events of memory are told at most, in sum.
 const TELLING: Duration = Duration::from_secs(1);
 
@@ -94,15 +95,12 @@ impl Meter {
 }
 
 /// Follows what the kernel announces until the worker ends.
-pub(super) async fn watch(worker: Arc<Worker>) {
-    tokio::select! { () = follow(&worker) => {}, _ = worker.ended() => {} }
+pub(super) async fn watch(worker: Arc<Worker>, watch: AsyncFd<Arc<OwnedFd>>) {
+    tokio::select! { () = follow(&worker, watch) => {}, _ = worker.ended() => {} }
 }
 
-async fn follow(worker: &Worker) {
+async fn follow(worker: &Worker, watch: AsyncFd<Arc<OwnedFd>>) {
     let Some(probe) = &worker.probe else { return };
-    let Ok(watch) = register(Arc::clone(probe.watch()), Interest::READABLE) else {
-        return;
-    };
     while let Ok(mut ready) = watch.readable().await {
         // What comes from here on is announced anew.
         ready.clear_ready();
@@ -124,8 +122,17 @@ impl Worker {
     }
 
     /// Watches for stalls in the group that all workers are in; nothing where none are told.
-    pub(crate) fn common_pressure(&self, stalled: Stalled) -> Option<[OwnedFd; 2]> {
-        self.probe.as_ref()?.common_pressure(stalled).ok()?
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub(crate) fn common_pressure(
+        &self,
+        stalled: Stalled,
+    ) -> Result<Option<[OwnedFd; 2]>, FileError> {
+        match &self.probe {
+            Some(probe) => probe.common_pressure(stalled),
+            None => Ok(None),
+        }
     }
 
     /// After the kernel announced something.
@@ -144,10 +151,13 @@ impl Worker {
 
     /// When to look for what nothing announces: also during calls.
     pub(super) fn next_audit(&self, now: Instant) -> Option<Instant> {
-        let calling = self.probe.is_some() && !lock(&self.mux).is_idle();
+        let calling = !lock(&self.mux).is_idle();
         let mut meter = lock(&self.events);
-        if calling {
-            meter.bring_forward(now + DURING_CALL);
+        if let Some(probe) = self.probe.as_ref().filter(|_| calling) {
+            meter.bring_forward(match probe.announces_forks() {
+                true => now + HEAP_DURING_CALL,
+                false => now + FORKS_DURING_CALL,
+            });
         }
         meter.due
     }
@@ -157,9 +167,14 @@ impl Worker {
         match &self.probe {
             // v2 announces what memory is taken where policy has it throttled from there.
             Some(probe) if due && probe.announces_forks() => self.audit_heap(),
-            Some(_) if due => self.audit_events(),
+            Some(probe) if due && self.forks_were_refused(probe) => self.audit_events(),
             _ => {}
         }
+    }
+
+    fn forks_were_refused(&self, probe: &Probe) -> bool {
+        let counted = lock(&self.events).counted.pids_max;
+        probe.forks_refused().is_ok_and(|refused| refused > counted)
     }
 
     /// What the kernel counted since the last look.

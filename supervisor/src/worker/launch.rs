@@ -286,6 +286,10 @@ async fn confined(
             (Source::Stderr, reader(channels.stderr)?),
         ],
         denials: listener.map(notifications).transpose()?,
+        events: probe
+            .as_ref()
+            .map(|probe| readable("cgroup watch", probe.watch()))
+            .transpose()?,
         reports: setup("report of init", Reports::new(launched.report))?,
     };
     let pid = sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
@@ -355,6 +359,8 @@ struct Tasks {
     exit: AsyncFd<Arc<OwnedFd>>,
     output: [(Source, Receiver); 2],
     denials: Option<(Listener, AsyncFd<Arc<OwnedFd>>)>,
+    /// What the kernel announces of its group, if it has one.
+    events: Option<AsyncFd<Arc<OwnedFd>>>,
     reports: Reports,
 }
 
@@ -366,7 +372,9 @@ impl Tasks {
         if let Some((listener, ready)) = self.denials {
             tokio::spawn(denials::answer(Arc::clone(worker), listener, ready));
         }
-        tokio::spawn(events::watch(Arc::clone(worker)));
+        if let Some(watch) = self.events {
+            tokio::spawn(events::watch(Arc::clone(worker), watch));
+        }
         tokio::spawn(attestation::repeat(Arc::clone(worker)));
         tokio::spawn(restraint::restrain(Arc::clone(worker)));
         let io = Io {
