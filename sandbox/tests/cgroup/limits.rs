@@ -1,10 +1,17 @@
 //! Limits: what is in force, and what happens beyond it.
 
-use sandbox::cgroup::{
-    Controller, CpuMax, Io, IoMax, Kind, Layout, LeafError, LimitError, Limits, Mount,
-};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use super::{MIB, TestParent, limits, probe};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use sandbox::cgroup::{
+    Controller, CpuMax, Io, IoMax, Kind, Layout, LeafError, LimitError, Limits, Mount, Probe,
+};
+use tempfile::TempDir;
+
+use super::{MIB, TestParent, Worker, limits, probe, until};
 
 #[test]
 fn limits_are_in_force_as_read_back() {
@@ -80,6 +87,85 @@ fn bandwidth_is_in_force_where_there_is_a_controller_and_else_known_to_be_absent
         assert!(io.weight.is_none_or(|weight| weight == 50));
     }
     assert_eq!(&probe(&leaf).read_limits().unwrap(), applied);
+}
+
+#[test]
+fn weight_decides_between_two_that_want_one_core() {
+    let allowed = sched_getaffinity(None).unwrap();
+    let first = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu));
+    let mut one = CpuSet::new();
+    one.set(first.unwrap());
+    // This thread's children have it from here on.
+    sched_setaffinity(None, &one).unwrap();
+    let parent = TestParent::new();
+    let leaf = |name, weight| {
+        let cpu_weight = Some(weight);
+        let limits = Limits {
+            cpu_weight,
+            ..limits()
+        };
+        parent.0.leaf(name, &limits).unwrap()
+    };
+    let (light, heavy) = (leaf("light", 20), leaf("heavy", 200));
+    let _workers = [&light, &heavy].map(|leaf| Worker::start(leaf, "while :; do :; done"));
+    let [light, heavy] = [&light, &heavy].map(probe);
+    let used = |probe: &Probe| probe.usage().unwrap().cpu;
+    let before = used(&light);
+
+    until(|| used(&heavy) > Duration::from_secs(1));
+
+    // Ten to one; without weights one to one.
+    let lights = used(&light) - before;
+    assert!(lights < Duration::from_millis(400), "{lights:?}");
+}
+
+#[test]
+fn bandwidth_slows_down_what_is_written() {
+    let folder = TempDir::new().unwrap();
+    let Some(device) = disk_of(folder.path()) else {
+        return skip("the temporary folder is on no disk");
+    };
+    let max = vec![IoMax {
+        device,
+        read: None,
+        write: Some(2 * MIB),
+    }];
+    let io = Io { weight: None, max };
+    let parent = TestParent::new();
+    let leaf = parent.0.leaf("worker", &Limits { io, ..limits() }).unwrap();
+    if leaf.applied().io.is_none() {
+        return skip("there is no controller for disks");
+    }
+    let file = folder.path().join("file");
+    // Past the page cache, which is written later, and on v1 in nobody's name.
+    let write = "exec dd if=/dev/zero bs=1M count=4 oflag=direct of=";
+    let began = Instant::now();
+
+    let status = Worker::start(&leaf, &format!("{write}{}", file.display())).wait();
+
+    assert!(status.success(), "{status:?}");
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(1), "{took:?}");
+}
+
+/// The whole disk that a folder is on, if it is on one.
+fn disk_of(folder: &Path) -> Option<(u32, u32)> {
+    let number = std::fs::metadata(folder).unwrap().dev();
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    let device = Path::new("/sys/dev/block").join(format!("{major}:{minor}"));
+    let device = device.canonicalize().ok()?;
+    let whole = match device.join("partition").exists() {
+        true => device.parent()?,
+        false => &device,
+    };
+    let number = std::fs::read_to_string(whole.join("dev")).ok()?;
+    let (major, minor) = number.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// `scripts/test` counts these lines. Not by `println!`, which is captured.
+fn skip(why: &str) {
+    writeln!(std::io::stderr(), "skipped: limits of disks: {why}").ok();
 }
 
 #[test]
