@@ -10,7 +10,7 @@ use sandbox::support::{self, Facility, Offer, State};
 use crate::elf::{Closure, Dynamic, LibraryDirs};
 use crate::paths::runtime_folder;
 use crate::program::{FILE_NAME, Program, ProgramError, VARIABLE};
-use crate::supervisor::cgroup_place;
+use crate::supervisor::{cgroup_place, raise_fd_limit};
 use crate::uids::Uids;
 
 /// Fds that a supervisor with its first worker has open at a time.
@@ -95,6 +95,8 @@ fn ids() -> (Ids, Offer) {
 }
 
 fn open_files() -> Offer {
+    // As a supervisor does when it starts.
+    raise_fd_limit();
     judge_open_files(getrlimit(Resource::Nofile).maximum)
 }
 

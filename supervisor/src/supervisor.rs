@@ -31,6 +31,7 @@ pub use builder::{Builder, CGROUP_PARENT, StartError};
 pub use call::{Call, CallError, Verdict};
 pub(crate) use confinement::confinement;
 pub use fds::TooFewFds;
+pub(crate) use fds::raise_limit as raise_fd_limit;
 pub use load::LoadError;
 pub use status::PluginStatus;
 

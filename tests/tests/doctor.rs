@@ -120,7 +120,12 @@ fn doctor_and_launch_agree_on_a_host_that_lacks_something() {
         (&["-m"][..], "mount -t tmpfs none /dev", "devices"),
         (&["-m"], "mount -t tmpfs none /sys/fs/cgroup", "cgroup"),
         (&["-m"], "mount -t tmpfs -o ro none /run", "ids"),
-        (&["-m"], "ulimit -n 60", "open-files"),
+        // Who has that capability raises the limit again.
+        (
+            &["-m"],
+            r#"ulimit -n 60; set -- setpriv --bounding-set=-sys_resource "$@""#,
+            "open-files",
+        ),
         // This setting is a pid namespace's own.
         (
             &pids,

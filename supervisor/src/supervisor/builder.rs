@@ -32,7 +32,7 @@ use crate::trust::Holdings;
 use crate::uids::{UidError, Uids};
 
 /// Most workers of one supervisor at a time.
-const MAX_WORKERS: usize = 2048;
+pub(super) const MAX_WORKERS: usize = 2048;
 /// Most memory that a policy can give one worker.
 const MAX_MEMORY: u64 = 1 << 40;
 /// Most tasks that a policy can give one worker.
@@ -216,7 +216,7 @@ async fn run(
 impl Builder {
     async fn prepare(self, desk: Desk) -> Result<Arc<Shared>, StartError> {
         // Before the launcher, which inherits the limit.
-        fds::raise_limit(MAX_WORKERS);
+        fds::raise_limit();
         let state = self.state_dir.as_deref().map(StateDir::open).transpose()?;
         let mut speaker = Speaker::default();
         if let Some(state) = &state {

@@ -4,6 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::builder::MAX_WORKERS;
 use crate::worker::LaunchError;
 
 /// Most fds that a launch has open at a time, with those that its worker then keeps.
@@ -24,8 +25,8 @@ pub struct TooFewFds {
 
 /// Raises the soft limit to the hard one, and that to what so many workers take where it is
 /// lower and this process may (CAP_SYS_RESOURCE, see setrlimit(2)).
-pub(super) fn raise_limit(workers: usize) {
-    let needed = workers as u64 * PER_LAUNCH;
+pub(crate) fn raise_limit() {
+    let needed = MAX_WORKERS as u64 * PER_LAUNCH;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raise = |limit| {
         let (current, maximum) = (limit, limit);
