@@ -2,14 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use sandbox::attest::{self, AttestError, Expected, Openable, Subject, attest_ready};
-use sandbox::cgroup::{Events, Probe};
+use sandbox::attest::{self, AttestError, Expected, Measured, Openable, Subject, attest_ready};
+use sandbox::cgroup::{Applied, Events, Probe};
 use sandbox::launch::Group;
 use sandbox::plan::Plan;
 use sandbox::report::{Control, Demands, Enforcement, Report, Unmet};
@@ -21,8 +21,9 @@ use sandbox::weaken::{Weakened, off, weakened};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::oneshot;
 
+use super::attested::Attested;
 use super::dying::Reports;
 use super::handshake::{self, load_and_create, ready, symbolise};
 use super::launch_error::{LaunchError, setup};
@@ -34,7 +35,7 @@ use crate::crash::Desk;
 use crate::ending::Ending;
 use crate::filters::{Filter, FilterMode};
 use crate::launcher::{Launched, Launcher, inode};
-use crate::mux::{Mux, WorkerDecoder};
+use crate::mux::WorkerDecoder;
 use crate::output::Source;
 use crate::package::Package;
 use crate::plugin::Plugin;
@@ -243,36 +244,13 @@ async fn confined(
     let pidfd = Arc::new(pidfd);
     timeline.ready = now();
     setup("socket", socket::pass_sender(&own, false))?;
-    let groups = std::mem::take(&mut launched.groups);
-    let (applied, probe) = match launched.group.take() {
-        Some(Group {
-            applied,
-            directories,
-        }) => {
-            let opened = Probe::open(&directories, groups, request.launcher.common_groups())
-                .map_err(io::Error::other);
-            let probe = setup("cgroup watch", opened)?;
-            let declared = request.plugin.grants.limits.heap.declared();
-            let announced = probe.announce_usage(declared.as_u64());
-            setup("cgroup watch", announced.map_err(io::Error::other))?;
-            (Some(applied), Some(probe))
-        }
-        None => (None, None),
-    };
-    let expected = Expected {
-        plan: request.plan,
-        filters_inherited: request.launcher.inherited_filters(),
-        channels: channels.theirs,
-        applied,
-        without_cgroup: request.launcher.without_cgroup().map(str::to_owned),
-        measured,
-        openable: Openable::under(&request.filter.profile),
-    };
+    let (applied, probe) = watched(&request, &mut launched)?;
     let subject = Subject {
         worker: pidfd.as_fd(),
         init: launched.init.as_fd(),
         groups: probe.as_ref(),
     };
+    let expected = expected(&request, channels.theirs, applied, measured);
     let (mut report, baseline) = attest_ready(subject, &expected)?;
     add_passed_fds(&mut report, channels.fds_refused);
     add_mode(&mut report, request.filter.mode);
@@ -286,64 +264,78 @@ async fn confined(
             (Source::Stderr, reader(channels.stderr)?),
         ],
         denials: listener.map(notifications).transpose()?,
-        events: probe
-            .as_ref()
-            .map(|probe| readable("cgroup watch", probe.watch()))
-            .transpose()?,
+        events: probe.as_ref().map(announcements).transpose()?,
         reports: setup("report of init", Reports::new(launched.report))?,
     };
-    let pid = sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
     let connections = Connections::under(&request.plugin.grants);
-    let process = setup("procfs", process(pid, connections))?;
-    // Else they may be another process's.
-    sandbox::sys::pidfd::pid(&pidfd).map_err(|_| AttestError::Gone)?;
-    let worker = Worker {
-        plugin: request.plugin,
-        launcher: request.launcher,
+    let (pid, process) = process(&pidfd, connections)?;
+    let attested = Attested {
         launch_id: launched.id,
+        init: launched.init,
+        stages: launched.stages,
         socket: own,
         pidfd,
-        init: launched.init,
         pid,
         probe,
         process,
         connections,
         expected,
         baseline,
-        attestations: AtomicU64::new(1),
-        suspect: Notify::new(),
-        filter: request.filter,
-        package: request.package,
-        serving: AtomicBool::new(false),
-        decoder: Mutex::new(decoder),
-        mux: Mutex::new(Mux::default()),
-        cpu: Mutex::default(),
-        above: Mutex::default(),
-        events: Mutex::default(),
-        wake: Notify::new(),
-        cause: Mutex::new(None),
-        scene: Mutex::new(None),
-        desk: request.desk,
-        since: Instant::now(),
-        isolation: Mutex::new(None),
-        restrained: Notify::new(),
-        throttled: Mutex::new(false),
-        told_unthrottled: Mutex::new(false),
-        ended: watch::Sender::new(None),
-        times: request.times,
-        demands: request.demands,
         report,
-        stages: launched.stages,
-        timeline: OnceLock::new(),
+        decoder,
     };
-    Ok((Arc::new(worker), tasks))
+    Ok((Arc::new(attested.into_worker(request)), tasks))
 }
 
-fn process(pid: u32, connections: Connections) -> io::Result<Process> {
-    match connections {
-        Connections::OfNamespace => Process::open_with_network(pid),
-        Connections::Impossible | Connections::OfProcesses => Process::open(pid),
+/// The limits of its group, and the view of it, if it has one.
+fn watched(
+    request: &Request,
+    launched: &mut Launched,
+) -> Result<(Option<Applied>, Option<Probe>), LaunchError> {
+    let groups = std::mem::take(&mut launched.groups);
+    let Some(group) = launched.group.take() else {
+        return Ok((None, None));
+    };
+    let Group {
+        applied,
+        directories,
+    } = group;
+    let opened = Probe::open(&directories, groups, request.launcher.common_groups());
+    let probe = setup("cgroup watch", opened.map_err(io::Error::other))?;
+    let declared = request.plugin.grants.limits.heap.declared();
+    let announced = probe.announce_usage(declared.as_u64());
+    setup("cgroup watch", announced.map_err(io::Error::other))?;
+    Ok((Some(applied), Some(probe)))
+}
+
+/// What the attestations hold it against.
+fn expected(
+    request: &Request,
+    channels: attest::Channels,
+    applied: Option<Applied>,
+    measured: Measured,
+) -> Expected {
+    let launcher = &request.launcher;
+    Expected {
+        plan: request.plan.clone(),
+        filters_inherited: launcher.inherited_filters(),
+        channels,
+        applied,
+        without_cgroup: launcher.without_cgroup().map(str::to_owned),
+        measured,
+        openable: Openable::under(&request.filter.profile),
     }
+}
+
+fn process(pidfd: &OwnedFd, connections: Connections) -> Result<(u32, Process), LaunchError> {
+    let pid = || sandbox::sys::pidfd::pid(pidfd).map_err(|_| AttestError::Gone);
+    let open = match connections {
+        Connections::OfNamespace => Process::open_with_network,
+        Connections::Impossible | Connections::OfProcesses => Process::open,
+    };
+    let process = setup("procfs", open(pid()?))?;
+    // Else the files may be another process's.
+    Ok((pid()?, process))
 }
 
 fn demand(report: &Report, demands: &Demands) -> Result<(), Box<Unmet>> {
@@ -395,6 +387,10 @@ fn reader(pipe: OwnedFd) -> Result<Receiver, LaunchError> {
 fn notifications(listener: Listener) -> Result<(Listener, AsyncFd<Arc<OwnedFd>>), LaunchError> {
     let ready = readable("listener", &listener.shared_fd())?;
     Ok((listener, ready))
+}
+
+fn announcements(probe: &Probe) -> Result<AsyncFd<Arc<OwnedFd>>, LaunchError> {
+    readable("cgroup watch", probe.watch())
 }
 
 fn readable(what: &'static str, fd: &Arc<OwnedFd>) -> Result<AsyncFd<Arc<OwnedFd>>, LaunchError> {

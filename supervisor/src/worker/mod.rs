@@ -6,6 +6,7 @@
 //! takes. All of them run on the supervisor's I/O thread.
 
 mod attestation;
+mod attested;
 mod audit;
 mod cpu;
 mod crash;
