@@ -148,8 +148,7 @@ fn traced(status: &str, init: u32, report: &mut Report) -> Result<(), AttestErro
     let found = field(status, "TracerPid").unwrap_or("missing");
     match found {
         "0" => {
-            let why =
-                "nobody may trace here (Yama, or a filter above us): crashes have no registers";
+            let why = "nobody may trace here (Yama, another security module, or a filter above us): crashes have no registers";
             report.add(Control::Tracing, Enforcement::Absent, false, why);
         }
         pid if pid == init.to_string() => {

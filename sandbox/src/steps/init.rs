@@ -4,22 +4,18 @@
 //! Runs in a fork of the launcher and never returns into it. Nothing
 //! plugin-supplied is ever read or mapped here.
 
-use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     DumpableBehavior, Pid, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid,
-    waitpid,
 };
-use rustix::thread::set_no_new_privs;
 
+use super::guard::{guard, lock_down};
 use super::{Status, fds};
 use crate::capabilities;
 use crate::files::{self, Opened};
@@ -30,7 +26,6 @@ use crate::seccomp::Program;
 use crate::sys::clone::{Fork, exit_now, fork_again};
 use crate::sys::process::{close_from, place_fd};
 use crate::sys::ptrace;
-use crate::trace::{HOLD, Report, Tracer};
 use crate::weaken::{Weakened, off};
 
 /// What init was given, all inherited through the fork.
@@ -39,7 +34,7 @@ pub(crate) struct Inherited<'a> {
     /// Reads one byte once the id maps are written; hangs up when the launcher dies.
     pub(crate) release: OwnedFd,
     pub(crate) status: Status,
-    /// Takes the records of [`Report`].
+    /// Takes the records of [`Report`](crate::trace::Report).
     pub(crate) report: OwnedFd,
     pub(crate) base: OwnedFd,
     pub(crate) image: OwnedFd,
@@ -115,10 +110,22 @@ fn fork_worker() -> io::Result<Forked> {
         Fork::Parent { pid, .. } => {
             set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
             let worker = Pid::from_raw(pid as i32).ok_or(io::ErrorKind::InvalidData)?;
-            let _ = ptrace::seize(worker);
+            trace(worker)?;
             drop(go);
             Ok(Forked::Init { worker })
         }
+    }
+}
+
+/// Without a tracer it goes on only where the host forbids tracing: Yama, a security module, a filter.
+fn trace(worker: Pid) -> io::Result<()> {
+    match ptrace::seize(worker) {
+        Err(error)
+            if let Some(libc::EPERM | libc::EACCES | libc::ENOSYS) = error.raw_os_error() =>
+        {
+            Ok(())
+        }
+        other => other,
     }
 }
 
@@ -379,43 +386,6 @@ fn hand_over(inherited: &Inherited<'_>) -> io::Result<Status> {
     Ok(Status::new(crate::sys::process::inherited_fd(fds::STATUS)?))
 }
 
-fn fd(number: i32) -> BorrowedFd<'static> {
+pub(super) fn fd(number: i32) -> BorrowedFd<'static> {
     crate::sys::process::borrow_placed(number)
-}
-
-/// Waits for the worker, answers its stops, reports its wait status, and ends; the kernel
-/// then kills whatever else lives in the pid namespace.
-fn guard(worker: Pid) -> ! {
-    // With nobody to read it the supervisor is gone.
-    let tell = |report: Report| rustix::io::write(fd(0), &report.encode());
-    let mut tracer = Tracer::new();
-    loop {
-        match waitpid(None, tracer.patience()) {
-            Ok(None) => tracer.idle(),
-            Ok(Some((thread, status))) if status.stopped() => {
-                tracer.stopped(thread, status, |held| {
-                    if tell(Report::Held(*held)).is_ok() {
-                        std::thread::sleep(HOLD);
-                    }
-                });
-            }
-            Ok(Some((pid, wait))) if pid == worker => {
-                let _ = tell(Report::Ended(ExitStatus::from_raw(wait.as_raw())));
-                exit_now(0)
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => exit_now(1),
-        }
-    }
-}
-
-/// Leaves init with the report pipe, at number 0, and with waiting and exiting.
-fn lock_down(inherited: &Inherited<'_>) -> io::Result<()> {
-    place_fd(inherited.report.as_raw_fd(), 0)?;
-    close_from(1)?;
-    capabilities::seal(&BTreeSet::new())?;
-    capabilities::drop_all_but(&BTreeSet::new())?;
-    set_no_new_privs(true)?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    inherited.filter.install()
 }

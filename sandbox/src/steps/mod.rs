@@ -1,7 +1,9 @@
 //! The launch, in the order of ARCHITECTURE.md: [`launcher`] makes the groups and the
-//! namespaces, [`init`] builds the root and forks, [`worker`] locks itself down.
+//! namespaces, [`init`] builds the root and forks, [`guard`]
+//! waits for what it forked, [`worker`] locks itself down.
 
 mod group;
+mod guard;
 pub mod init;
 pub(crate) mod instance;
 pub mod launcher;

@@ -72,6 +72,10 @@ impl Tracer {
     pub(crate) fn stopped(&mut self, thread: Pid, status: WaitStatus, tell: impl FnOnce(&Held)) {
         let status = status.as_raw();
         let (signal, event) = (status >> 8 & 0xff, status >> 16);
+        if event != EVENT_EXIT {
+            // Whatever it was given, it has survived.
+            self.forget(thread);
+        }
         // Each fails only for a thread that is gone.
         match event {
             0 => {
@@ -87,6 +91,7 @@ impl Tracer {
                     self.told = true;
                     tell(&held);
                 }
+                self.forget(thread);
                 // A traced thread would stay a zombie, and count as a task, until init has
                 // its turn to reap it.
                 let _ = ptrace::detach(thread);
@@ -94,6 +99,12 @@ impl Tracer {
             _ => {
                 let _ = ptrace::resume(thread, 0);
             }
+        }
+    }
+
+    fn forget(&mut self, thread: Pid) {
+        for kept in &mut self.delivered {
+            kept.take_if(|(whose, _)| *whose == thread);
         }
     }
 
