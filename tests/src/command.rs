@@ -113,6 +113,12 @@ impl Cordon {
         invocation
     }
 
+    /// `cordon crash`, what to do to follow.
+    #[must_use]
+    pub fn crash(&self) -> Invocation {
+        self.bare("crash")
+    }
+
     /// `cordon violations`, options to follow.
     #[must_use]
     pub fn violations(&self) -> Invocation {

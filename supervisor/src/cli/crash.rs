@@ -3,8 +3,11 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use cordon_supervisor::crash::{Backtrace, Crash, CrashId, Frame, LastCall, Outcome, Store};
+use cordon_supervisor::crash::{
+    Backtrace, Crash, CrashId, Evidence, Frame, LastCall, Outcome, Store,
+};
 use cordon_supervisor::manifest::PluginId;
+use cordon_supervisor::output::escape;
 use cordon_supervisor::state::StateDir;
 use cordon_supervisor::units::Timestamp;
 
@@ -40,11 +43,16 @@ enum Action {
 /// Runs the command.
 pub(super) fn crash(arguments: &Arguments, state: &StateArguments) -> Result<ExitCode, Failure> {
     let failed = |error| Failure::new(Code::Error, error);
-    let state = StateDir::open(&state.folder()?).map_err(failed)?;
-    let store = Store::open(&state).map_err(failed)?;
+    // Where there is no folder nothing ever crashed.
+    let store = match StateDir::find(&state.folder()?).map_err(failed)? {
+        Some(state) => Store::existing(&state).map_err(failed)?,
+        None => None,
+    };
     match &arguments.action {
         Action::List { plugin, format } => {
-            let crashes = store.list(plugin.as_ref()).map_err(failed)?;
+            let listed_by = |store: &Store| store.list(plugin.as_ref());
+            let crashes = store.as_ref().map_or(Ok(Vec::new()), listed_by);
+            let crashes = crashes.map_err(failed)?;
             match format {
                 Format::Json => {
                     for crash in &crashes {
@@ -52,21 +60,53 @@ pub(super) fn crash(arguments: &Arguments, state: &StateArguments) -> Result<Exi
                     }
                 }
                 Format::Table => {
+                    let crashes: Vec<_> = crashes.into_iter().map(escaped).collect();
                     print::text(listed(&crashes))?;
                 }
             }
         }
         Action::Show { id, format } => {
-            let found = store.find(*id).map_err(failed)?;
+            let found = store.map_or(Ok(None), |store| store.find(*id));
+            let found = found.map_err(failed)?;
             let missing = || Failure::new(Code::NotFound, format!("there is no crash {id}"));
             let crash = found.ok_or_else(missing)?;
             match format {
                 Format::Json => print::json(&crash)?,
-                Format::Table => print::text(shown(&crash))?,
+                Format::Table => print::text(shown(&escaped(crash)))?,
             };
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What it says of the plugin was escaped when it was written, but a file can be changed.
+fn escaped(mut crash: Crash) -> Crash {
+    let mut texts = vec![&mut crash.version, &mut crash.digest, &mut crash.how];
+    texts.push(&mut crash.backtrace.missing);
+    if let Evidence::Registers(why) | Evidence::None(why) = &mut crash.evidence {
+        texts.push(why);
+    }
+    texts.extend(crash.signal.iter_mut().map(|signal| &mut signal.name));
+    texts.extend(crash.thread.iter_mut().map(|thread| &mut thread.name));
+    for frame in &mut crash.backtrace.frames {
+        texts.push(&mut frame.library);
+        texts.extend(frame.function.iter_mut().chain(&mut frame.file));
+    }
+    texts.extend(
+        crash
+            .registers
+            .iter_mut()
+            .map(|register| &mut register.name),
+    );
+    for region in &mut crash.maps {
+        texts.extend([&mut region.permissions, &mut region.path]);
+    }
+    texts.extend(crash.log.iter_mut().map(|line| &mut line.text));
+    texts.extend(crash.calls.iter_mut().map(|call| &mut call.method));
+    for text in texts {
+        *text = escape(text.as_bytes());
+    }
+    crash
 }
 
 fn listed(crashes: &[Crash]) -> String {

@@ -31,6 +31,8 @@ pub enum Evidence {
     Waiting,
     /// The process was frozen: of its registers the instruction and the stack pointer are known.
     Frozen,
+    /// The thread was held while it died and its registers are known, but not its memory, and why.
+    Registers(String),
     /// Nothing, and why.
     None(String),
 }
@@ -86,7 +88,8 @@ pub struct Region {
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
     pub(crate) evidence: Evidence,
-    pub(crate) thread: Thread,
+    /// Where it has been found among the process's.
+    pub(crate) thread: Option<Thread>,
     pub(crate) signal: Option<Signal>,
     pub(crate) top: Top,
     /// All of them, where they are known.
@@ -103,17 +106,26 @@ impl Scene {
         let tid = thread_of(process, held.thread)?;
         let caller = Caller::open(tid)?;
         let top = held.registers.top();
-        let signal = held.cause.map(|cause| Signal {
-            number: cause.signal,
-            name: signal_name(cause.signal),
-            code: cause.code,
-            address: is_fault(cause.signal, cause.code).then_some(Address(cause.address)),
-        });
         Scene::read(tid, &caller, top, Evidence::Held).map(|scene| Scene {
             registers: Some(held.registers),
-            signal,
+            signal: signal(held),
             ..scene
         })
+    }
+
+    /// What init's report alone tells of a thread.
+    pub(crate) fn of_report(held: &Held, why: String) -> Scene {
+        let top = held.registers.top();
+        Scene {
+            evidence: Evidence::Registers(why),
+            thread: None,
+            signal: signal(held),
+            top,
+            registers: Some(held.registers),
+            mappings: Vec::new(),
+            stack: Vec::new(),
+            stack_start: top.sp,
+        }
     }
 
     /// Looks at a thread that waits in the kernel or is frozen.
@@ -129,7 +141,7 @@ impl Scene {
         let name = escape_line(&caller.name()?);
         Ok(Scene {
             evidence,
-            thread: Thread { tid, name },
+            thread: Some(Thread { tid, name }),
             signal: None,
             top,
             registers: None,
@@ -168,6 +180,15 @@ impl Scene {
     pub(crate) fn place(&self) -> Frame {
         place(&self.mappings, self.top.ip)
     }
+}
+
+fn signal(held: &Held) -> Option<Signal> {
+    held.cause.map(|cause| Signal {
+        number: cause.signal,
+        name: signal_name(cause.signal),
+        code: cause.code,
+        address: is_fault(cause.signal, cause.code).then_some(Address(cause.address)),
+    })
 }
 
 /// The stack from `sp` up. A stack that overflowed begins above it.
@@ -242,6 +263,7 @@ impl fmt::Display for Evidence {
             Evidence::Frozen => {
                 f.write_str("the process was frozen: of its registers two are known")
             }
+            Evidence::Registers(why) => write!(f, "the registers of the thread that died: {why}"),
             Evidence::None(why) => write!(f, "none, {why}"),
         }
     }

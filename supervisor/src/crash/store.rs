@@ -87,6 +87,14 @@ impl Store {
         state.subfolder(FOLDER).map(Store)
     }
 
+    /// As [`open`](Self::open), but makes none.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn existing(state: &StateDir) -> Result<Option<Store>, StateError> {
+        Ok(state.existing(FOLDER)?.map(Store))
+    }
+
     /// Keeps a crash, in the place of one of the same id, and drops the plugin's oldest beyond
     /// 16.
     ///
@@ -94,7 +102,10 @@ impl Store {
     /// [`StateError`].
     pub fn keep(&self, crash: &Crash) -> Result<(), StateError> {
         let folder = self.0.subfolder(crash.plugin.as_str())?;
-        folder.replace(&file(crash.id), &encoded(crash))?;
+        let name = file(crash.id);
+        let bytes = encoded(crash);
+        let bytes = bytes.map_err(|error| folder.error("write", &name, error.into()))?;
+        folder.replace(&name, &bytes)?;
         let ids = ids(&folder)?;
         for old in ids.iter().rev().skip(MAX_CRASHES) {
             folder.remove(&file(*old))?;
@@ -167,10 +178,10 @@ fn read(folder: &StateDir, id: CrashId) -> Result<Option<Crash>, StateError> {
 }
 
 /// One that is too long, for the names in it, is kept without them.
-fn encoded(crash: &Crash) -> Vec<u8> {
-    let bytes = serde_json::to_vec(crash).unwrap_or_default();
+fn encoded(crash: &Crash) -> serde_json::Result<Vec<u8>> {
+    let bytes = serde_json::to_vec(crash)?;
     if bytes.len() as u64 <= MAX_BYTES {
-        return bytes;
+        return Ok(bytes);
     }
     let short = Crash {
         maps: Vec::new(),
@@ -178,5 +189,5 @@ fn encoded(crash: &Crash) -> Vec<u8> {
         calls: Vec::new(),
         ..crash.clone()
     };
-    serde_json::to_vec(&short).unwrap_or_default()
+    serde_json::to_vec(&short)
 }

@@ -61,7 +61,7 @@ impl Shared {
         scene: Scene,
     ) -> Result<Vec<Place>, String> {
         let question = codec::encode(&question(scene)).map_err(|error| error.to_string())?;
-        let plugin = symboliser(package)?;
+        let plugin = symboliser(package, &self.speaker)?;
         let key = package.image_key().map_err(|error| error.to_string())?;
         let lease = self
             .lease(key)
@@ -117,8 +117,9 @@ impl Shared {
     }
 }
 
-/// In no registry, heard by nobody.
-fn symboliser(package: &Package) -> Result<Plugin, String> {
+/// In no registry: what it says and how it lives is told to nobody, what it violates is kept and
+/// alerts, since only hostile debug data can have brought it there.
+fn symboliser(package: &Package, speaker: &Speaker) -> Result<Plugin, String> {
     let manifest = Manifest::parse(Path::new("symboliser"), MANIFEST);
     let manifest = manifest.map_err(|error| error.to_string())?;
     let policy = Policy::default();
@@ -131,7 +132,11 @@ fn symboliser(package: &Package) -> Result<Plugin, String> {
         digest,
         &grants.limits,
         Restarts::new(rules.restart),
-        Speaker::default(),
+        Speaker {
+            keeper: speaker.keeper.clone(),
+            alerts: speaker.alerts.clone(),
+            ..Speaker::default()
+        },
     );
     Plugin::begin(manifest, grants, digest, Arc::new(record), Cause::Asked)
         .map_err(|error| error.to_string())

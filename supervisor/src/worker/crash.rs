@@ -1,5 +1,6 @@
 //! A worker that died, or is about to be killed, as evidence.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,10 +33,9 @@ impl Worker {
 
     async fn look_at_dying(&self, held: Held) {
         let process = self.pid;
-        let seen = aside(PATIENCE, move || Scene::of_held(process, &held)).await;
-        self.keep_scene(seen.map_err(str::to_owned).and_then(|scene| {
-            scene.map_err(|error| format!("the dying thread can't be read: {error}"))
-        }));
+        let look = move || Scene::of_held(process, &held);
+        let seen = self.look_at(look).await;
+        self.keep_scene(Ok(seen.unwrap_or_else(|why| Scene::of_report(&held, why))));
     }
 
     /// A thread that waits for the answer to its call, and won't get one.
@@ -50,21 +50,30 @@ impl Worker {
 
     async fn look_at_stopped(&self, thread: u32, evidence: Evidence) {
         let look = move || Scene::of_stopped(thread, evidence);
+        self.keep_scene(self.look_at(look).await);
+    }
+
+    /// What a look at one of its threads has found.
+    async fn look_at(
+        &self,
+        look: impl FnOnce() -> io::Result<Scene> + Send + 'static,
+    ) -> Result<Scene, String> {
         let seen = aside(PATIENCE, look).await;
-        // Killed meanwhile, its numbers may be another's.
-        let seen = match sandbox::sys::pidfd::pid(&self.pidfd) {
-            Ok(_) => seen.map_err(str::to_owned),
-            Err(_) => Err("it ended while it was looked at".to_owned()),
-        };
-        self.keep_scene(
-            seen.and_then(|scene| {
-                scene.map_err(|error| format!("the thread can't be read: {error}"))
-            }),
-        );
+        // Gone meanwhile, its numbers may be another's.
+        if sandbox::sys::pidfd::pid(&self.pidfd).is_err() {
+            return Err("it ended before it could be looked at".to_owned());
+        }
+        seen?.map_err(|error| format!("the thread can't be read: {error}"))
+    }
+
+    /// What init reported, where nobody looked while the thread was held.
+    pub(super) fn report_unseen(&self, held: &Held) {
+        let why = "nobody looked while it was held".to_owned();
+        self.keep_scene(Ok(Scene::of_report(held, why)));
     }
 
     /// What was seen first counts, unless it was nothing.
-    pub(super) fn keep_scene(&self, seen: Result<Scene, String>) {
+    fn keep_scene(&self, seen: Result<Scene, String>) {
         let mut kept = lock(&self.scene);
         if !matches!(&*kept, Some(Ok(_))) {
             *kept = Some(seen);
@@ -88,6 +97,7 @@ impl Worker {
         let when_ms = millis_since_1970();
         let manifest = &self.plugin.manifest;
         let missing = match &scene {
+            Some(scene) if scene.mappings.is_empty() => "nothing of its memory was read",
             Some(_) => "the supervisor ended before it was worked out",
             None => "nothing was seen of the thread",
         };
@@ -106,7 +116,7 @@ impl Worker {
             ending: serde_json::to_value(ending).unwrap_or_default(),
             how: ending.to_string(),
             signal: scene.as_ref().and_then(|scene| scene.signal.clone()),
-            thread: scene.as_ref().map(|scene| scene.thread.clone()),
+            thread: scene.as_ref().and_then(|scene| scene.thread.clone()),
             evidence,
             registers: scene.as_ref().map(Scene::registers).unwrap_or_default(),
             backtrace: Backtrace::without_symbols(scene.as_ref().map(Scene::place), missing),
@@ -116,7 +126,9 @@ impl Worker {
         };
         self.desk.hand_in(Case {
             crash,
-            scene: scene.map(Box::new),
+            scene: scene
+                .filter(|scene| !scene.mappings.is_empty())
+                .map(Box::new),
             package: Arc::clone(&self.package),
         });
     }

@@ -67,6 +67,11 @@ impl Worker {
         match attention.take(now).filter(|_| bearable) {
             Some(permit) => {
                 let violation = self.denied(&call, answer);
+                if answer == Answer::Killed {
+                    // Nothing else of it goes on while this is looked at.
+                    // That it can't be is told when it is isolated.
+                    self.order_to_freeze().ok();
+                }
                 let (worker, listener) = (Arc::clone(self), Arc::clone(listener));
                 tokio::spawn(async move {
                     let (package, held) = (Arc::clone(&worker.package), Arc::clone(&listener));

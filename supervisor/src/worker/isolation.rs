@@ -49,16 +49,20 @@ impl Worker {
             *kept = Some(cause);
             *lock(&self.isolation) = Some(Isolation::UnderWay);
         }
-        let frozen = match &self.probe {
-            Some(probe) => probe.freeze().map_err(|error| error.to_string()),
-            None => Err("it has no cgroup".into()),
-        };
-        if let Err(why) = frozen {
+        if let Err(why) = self.order_to_freeze() {
             self.isolated(Isolation::NotFrozen { why });
             self.slay();
         }
         self.wake.notify_one();
         true
+    }
+
+    /// Has every process of it frozen, without waiting until it stands still.
+    pub(super) fn order_to_freeze(&self) -> Result<(), String> {
+        match &self.probe {
+            Some(probe) => probe.freeze().map_err(|error| error.to_string()),
+            None => Err("it has no cgroup".into()),
+        }
     }
 
     /// Whether and how it was isolated.

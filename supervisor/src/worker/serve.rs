@@ -277,9 +277,13 @@ impl Worker {
             self.count_events(events);
         }
         // Init ended with the worker, so its report is there, or never will be.
+        let (held, ended) = io.reports.rest();
+        if let Some(held) = held {
+            self.report_unseen(&held);
+        }
         let status = status
             .or_else(|| exit_status(&self.pidfd).ok().flatten())
-            .or_else(|| io.reports.rest().1);
+            .or(ended);
         // With every process gone both pipes end once they are read. A reader that rests
         // for want of budget has nothing to keep.
         for mut reader in io.output {

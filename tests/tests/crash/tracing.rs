@@ -1,8 +1,9 @@
 //! Being traced changes nothing for a plugin, and costs nobody else.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cordon_tests::command::Cordon;
+use cordon_tests::command::{Cordon, Fresh};
 use cordon_tests::host::{call, load, supervisor};
 use cordon_tests::plugins::{fixture, greet};
 use cordon_tests::traces::{Process, Traces};
@@ -46,6 +47,40 @@ fn supervisor_that_is_killed_while_a_thread_is_held_leaves_nothing() {
     until("something is left", || {
         traces.left(&before) == Traces::default()
     });
+}
+
+#[test]
+fn registers_are_kept_of_a_death_that_nobody_could_look_at() {
+    let state = Arc::new(Fresh::folder());
+    let run = Cordon::normal().run(&fixture("crasher")).state(&state);
+    let run = run.call("later", "").start();
+    until("no worker", || Traces::of(run.pid()).processes.len() == 3);
+    std::thread::sleep(Duration::from_millis(100));
+    let supervisor = Pid::from_raw(run.pid() as i32);
+    assert_eq!(kill(supervisor, Signal::SIGSTOP), Ok(()));
+    // Init lets the thread go when its time is up, and ends with the worker.
+    until("held for ever", || {
+        Traces::of(run.pid()).processes.len() < 3
+    });
+
+    assert_eq!(kill(supervisor, Signal::SIGCONT), Ok(()));
+
+    let list = || {
+        let list = Cordon::normal()
+            .crash()
+            .options(&["list", "--format", "json"]);
+        String::from_utf8_lossy(&list.state(&state).finish().stdout).into_owned()
+    };
+    until("no crash is kept", || !list().is_empty());
+    let crash: serde_json::Value = serde_json::from_str(&list()).unwrap_or_default();
+    assert_eq!(crash["evidence"]["seen"], "registers", "{crash}");
+    assert_eq!(crash["signal"]["address"], "0xdead0", "{crash}");
+    assert!(
+        crash["registers"]
+            .as_array()
+            .is_some_and(|all| all.len() > 20)
+    );
+    drop(run);
 }
 
 #[tokio::test]
