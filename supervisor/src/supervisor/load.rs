@@ -1,11 +1,13 @@
 //! From a file to a plugin that serves.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sandbox::files::locate::LocateError;
 use sandbox::plan::Plan;
+use sandbox::policy::FileGrant;
 use sandbox::seccomp::Granted;
 use sandbox::weaken::weakened;
 
@@ -224,16 +226,7 @@ impl Shared {
         plugin: &Arc<Plugin>,
     ) -> Result<(Arc<Worker>, Lease), LoadError> {
         let id = plugin.id();
-        let failed = |source: LaunchError| match TooFewFds::behind(&source) {
-            Some(source) => LoadError::Fds {
-                plugin: id.clone(),
-                source,
-            },
-            None => LoadError::Launch {
-                plugin: id.clone(),
-                source,
-            },
-        };
+        let failed = |source: LaunchError| LoadError::of_launch(id, source);
         let setup = |source| {
             failed(LaunchError::Setup {
                 what: "image",
@@ -249,24 +242,16 @@ impl Shared {
             possible.map_err(|unmet| failed(Box::new(unmet).into()))?;
         }
         let key = package.image_key().map_err(setup)?;
-        let lease = self.lease(key);
-        let lease = lease.ok_or_else(|| LoadError::NoUid(id.clone()))?;
+        let lease = self
+            .lease(key)
+            .ok_or_else(|| LoadError::NoUid(id.clone()))?;
         let files = package.files().map_err(setup)?;
         let made = self.launcher.image(key, files).await;
         made.map_err(|error| failed(error.into()))?;
         let number = self.launches.fetch_add(1, Ordering::Relaxed);
         let name = format!("{id}.{number}");
         if !policy.files.is_empty() {
-            // A file system that doesn't answer must not keep the others waiting.
-            let files = std::mem::take(&mut policy.files);
-            let found = move || {
-                let files = located(files)?;
-                let disks = disks(&files);
-                Ok::<_, LocateError>((files, disks))
-            };
-            let found = tokio::task::spawn_blocking(found).await;
-            let found = found.map_err(|_| LoadError::Stopped)?;
-            let (files, disks) = found.map_err(|error| failed(error.into()))?;
+            let (files, disks) = found(id, std::mem::take(&mut policy.files)).await?;
             policy.files = files;
             policy.resources.io.max = bandwidth(rules, disks);
         }
@@ -288,17 +273,21 @@ impl Shared {
             plan,
             filter,
             package: Arc::clone(package),
-            times: Times {
-                load: self.policy.load_deadline.as_duration(),
-                grace: self.policy.call_grace.as_duration(),
-                attest: self.policy.attest_interval.as_duration(),
-            },
+            times: self.times(),
             demands,
             file,
             preload,
         };
         let worker = launch(request).await.map_err(failed)?;
         Ok((worker, lease))
+    }
+
+    fn times(&self) -> Times {
+        Times {
+            load: self.policy.load_deadline.as_duration(),
+            grace: self.policy.call_grace.as_duration(),
+            attest: self.policy.attest_interval.as_duration(),
+        }
     }
 
     /// This package is the plugin's now; the image of another one before it has no use.
@@ -371,6 +360,31 @@ impl Shared {
         });
     }
 }
+
+impl LoadError {
+    fn of_launch(plugin: &PluginId, source: LaunchError) -> LoadError {
+        let plugin = plugin.clone();
+        match TooFewFds::behind(&source) {
+            Some(source) => LoadError::Fds { plugin, source },
+            None => LoadError::Launch { plugin, source },
+        }
+    }
+}
+
+/// What granted files are, and the disks that they are on.
+async fn found(plugin: &PluginId, files: Vec<FileGrant>) -> Result<Found, LoadError> {
+    let found = move || {
+        let files = located(files)?;
+        let disks = disks(&files);
+        Ok::<_, LocateError>((files, disks))
+    };
+    // A file system that doesn't answer must not keep the others waiting.
+    let found = tokio::task::spawn_blocking(found).await;
+    let found = found.map_err(|_| LoadError::Stopped)?;
+    found.map_err(|error| LoadError::of_launch(plugin, error.into()))
+}
+
+type Found = (Vec<FileGrant>, BTreeSet<(u32, u32)>);
 
 /// What the plugin's state says of a load that failed.
 fn failure(error: &LoadError) -> Failure {
