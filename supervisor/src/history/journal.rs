@@ -1,12 +1,13 @@
 //! The files: appended to, finished at a size, never more than a number of them.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::OFlags;
 
-use super::{HistoryRules, file_name};
+use super::{HistoryRules, file_name, file_number};
 use crate::state::StateDir;
 
 /// Read at a time where a tail is looked for.
@@ -88,23 +89,49 @@ impl Journal {
 
     /// Gives each file the next number, and begins anew.
     fn rotate(&self) -> io::Result<File> {
-        for n in (1..self.rules.files).rev() {
-            match self.folder.rename(&file_name(n - 1), &file_name(n)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        // Those of a policy that kept more.
-        for n in self.rules.files.. {
-            let removed = self.folder.remove(&file_name(n));
-            if !removed.map_err(|error| error.source)? {
-                break;
-            }
+        for step in rotation(&self.numbers()?, self.rules.files) {
+            self.take(step)?;
         }
         let file = self.current()?;
         self.folder.sync()?;
         Ok(file)
     }
+
+    fn take(&self, step: Step) -> io::Result<()> {
+        match step {
+            Step::Next(n) => self.folder.rename(&file_name(n), &file_name(n + 1)),
+            Step::Remove(n) => {
+                let removed = self.folder.remove(&file_name(n));
+                removed.map(drop).map_err(|error| error.source)
+            }
+        }
+    }
+
+    /// The numbers of the files that are there.
+    fn numbers(&self) -> io::Result<BTreeSet<u32>> {
+        let names = self.folder.names(usize::MAX);
+        let names = names.map_err(|error| error.source)?;
+        Ok(names.iter().filter_map(|name| file_number(name)).collect())
+    }
+}
+
+/// One step of a rotation.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// This file gets the next number.
+    Next(u32),
+    /// This one is beyond policy's number.
+    Remove(u32),
+}
+
+/// The steps that free number 0 where these are there. A writer killed between two of them leaves
+/// a number missing, and files in their order: the next rotation moves them only as far as there.
+fn rotation(there: &BTreeSet<u32>, files: u32) -> Vec<Step> {
+    let last = files - 1;
+    let free = (1..last).find(|n| !there.contains(n)).unwrap_or(last);
+    let beyond = there.range(files..).rev().copied().map(Step::Remove);
+    let moved = there.range(..free).rev().copied().map(Step::Next);
+    beyond.chain(moved).collect()
 }
 
 /// Cuts off what lies behind the last newline; the length that is left.
@@ -253,6 +280,33 @@ mod tests {
         scene.rules.files = 2;
         write(&scene);
         assert!(scene.path(1).exists() && !scene.path(2).exists() && !scene.path(4).exists());
+    }
+
+    #[test]
+    fn a_writer_killed_at_any_step_of_a_rotation_hides_nothing_and_keeps_the_bound() {
+        for killed in 0..=5 {
+            let mut scene = Scene::new(10, 6);
+            let journal = scene.journal();
+            for n in 0..6 {
+                journal.append(&lines(&[&format!("line {n:04}")])).unwrap();
+            }
+            // What is beyond the bound goes first, then each moves on.
+            scene.rules.files = 4;
+            let journal = scene.journal();
+            let steps = rotation(&journal.numbers().unwrap(), 4);
+            assert_eq!(steps.len(), 5);
+            for step in steps.into_iter().take(killed) {
+                journal.take(step).unwrap();
+            }
+            let all = |scene: &Scene| (0..6).rev().map(|n| scene.text(n)).collect::<String>();
+            let kept = "line 0003\nline 0004\nline 0005\n";
+            assert!(all(&scene).ends_with(kept), "{killed}");
+
+            journal.append(&lines(&["line 0006"])).unwrap();
+
+            assert!(all(&scene).ends_with(&format!("{kept}line 0006\n")));
+            assert!(journal.numbers().unwrap().len() <= 4, "{killed}");
+        }
     }
 
     #[test]

@@ -80,3 +80,14 @@ fn file_name(n: u32) -> String {
         n => format!("{FILE}.{n}"),
     }
 }
+
+/// The number in the name of a file, if it is one of the history's.
+fn file_number(name: &str) -> Option<u32> {
+    match name.strip_prefix(FILE)? {
+        "" => Some(0),
+        rest => {
+            let n = rest.strip_prefix('.')?.parse().ok()?;
+            (file_name(n) == name).then_some(n)
+        }
+    }
+}
