@@ -3,6 +3,7 @@
 mod speaker;
 mod violations;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use crate::output::{Budget, Charge, Line, Source, Tail};
 use crate::restart::{Decision, Restarts};
 use crate::trust::Digest;
 use crate::usage::Reading;
-use crate::violations::{Action as Response, Tracker};
+use crate::violations::{Action as Response, Tracker, Violation};
 use crate::worker::Worker;
 
 /// One plugin as it was loaded last. What outlives a load is in its [`Record`].
@@ -295,6 +296,22 @@ impl Record {
         self.turn(&mut inner, event).unwrap_or(Some(Action::Kill))
     }
 
+    /// Takes a restart that couldn't even begin for one that failed; `false` where it isn't to
+    /// come any more.
+    pub(crate) fn not_restarted(&self, restart: Restart, failure: Failure) -> bool {
+        let mut inner = self.inner();
+        if inner.due != Some(restart) {
+            return false;
+        }
+        inner.restarted = true;
+        // No state in which there is a restart to come refuses these.
+        self.turn(&mut inner, lifecycle::Event::RestartDue).ok();
+        let failure = inner.failed(failure);
+        self.turn(&mut inner, lifecycle::Event::LoadFailed(failure))
+            .ok();
+        true
+    }
+
     /// The restart that is to come, if one is.
     pub(crate) fn due(&self) -> Option<Restart> {
         self.inner().due
@@ -368,10 +385,12 @@ impl Record {
 
     /// Copies what was kept.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let inner = self.inner();
+        let mut inner = self.inner();
+        let by_kind = inner.tracker.by_class().iter();
         Snapshot {
-            state: self.state(),
-            tracker: inner.tracker.clone(),
+            by_kind: by_kind.map(|(class, n)| (class.to_string(), *n)).collect(),
+            violations: inner.tracker.recent().cloned().collect(),
+            counted: inner.tracker.counted(Instant::now()),
             lines: inner.tail.lines(),
             counters: self.meters.add_to(inner.counters),
             usage: inner.usage,
@@ -395,8 +414,9 @@ impl Record {
 
 /// A copy of what is kept of a plugin.
 pub(crate) struct Snapshot {
-    pub(crate) state: State,
-    pub(crate) tracker: Tracker,
+    pub(crate) counted: u64,
+    pub(crate) by_kind: BTreeMap<String, u64>,
+    pub(crate) violations: Vec<Arc<Violation>>,
     pub(crate) lines: Vec<Line>,
     pub(crate) counters: Counters,
     pub(crate) usage: Option<Reading>,

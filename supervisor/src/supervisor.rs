@@ -50,6 +50,7 @@ use crate::state::{StateDir, StateError};
 use crate::trust::Holdings;
 use crate::uids::Uids;
 use crate::worker::Worker;
+use status::Seen;
 
 /// Runs plugins, each in a confined worker of its own.
 ///
@@ -142,17 +143,16 @@ impl Supervisor {
     /// Every plugin that was ever loaded, by id.
     #[must_use]
     pub fn list(&self) -> Vec<PluginStatus> {
-        self.shared
-            .plugins()
-            .values()
-            .map(PluginStatus::of)
-            .collect()
+        // Built without the registry, which every call needs.
+        let seen: Vec<Seen> = self.shared.plugins().values().map(Seen::of).collect();
+        seen.iter().map(Seen::status).collect()
     }
 
     /// One plugin.
     #[must_use]
     pub fn status(&self, plugin: &PluginId) -> Option<PluginStatus> {
-        self.shared.plugins().get(plugin).map(PluginStatus::of)
+        let seen = self.shared.plugins().get(plugin).map(Seen::of)?;
+        Some(seen.status())
     }
 
     /// What was read back of the confinement of a plugin's worker, while it has one.

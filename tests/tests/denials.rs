@@ -24,9 +24,9 @@ async fn denied(method: &str, payload: &str) -> (Violation, Denial) {
     let (supervisor, denier) = denier().await;
     let reply = call(&supervisor, &denier, method, payload).await.unwrap();
     assert_eq!(reply, EPERM, "{method}");
-    let mut kept = status(&supervisor, &denier).violations;
+    let kept = status(&supervisor, &denier).violations;
     assert_eq!(kept.len(), 1, "{kept:?}");
-    let violation = kept.remove(0);
+    let violation = Violation::clone(&kept[0]);
     let denial = *violation.denial.clone().expect("no evidence");
     (violation, denial)
 }

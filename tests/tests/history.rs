@@ -117,7 +117,7 @@ fn violations_are_found_after_their_supervisor_has_ended() {
     let text = String::from_utf8(table.stdout).unwrap();
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(
-        text.contains("medium    denier            denied-syscall  openat("),
+        text.contains("medium    denier            denied-syscall  ") && text.contains(": openat("),
         "{text}"
     );
     assert_eq!(scene.records(&["other"]).len(), 0);

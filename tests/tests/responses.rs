@@ -99,8 +99,9 @@ async fn restrictions_are_the_plugins_and_its_next_worker_has_them() {
 }
 
 #[tokio::test]
-async fn restrictions_end_with_the_window() {
-    let policy = FEW_THREADS.to_owned() + "[violations]\nwindow = \"1s\"\nwatch = \"100ms\"";
+async fn restrictions_end_after_their_time() {
+    let policy = FEW_THREADS.to_owned()
+        + "[violations]\nwindow = \"1s\"\nrestricted = \"1s\"\nwatch = \"100ms\"";
     let supervisor = supervisor(&policy).await;
     let probe = load(&supervisor, &fixture("probe")).await;
     violate(&supervisor, &probe).await;

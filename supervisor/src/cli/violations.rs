@@ -75,11 +75,14 @@ fn row(record: &Record) -> String {
         severity,
         ..
     } = record;
-    let (kind, evidence) = (escape(kind.as_bytes()), escape(record.evidence.as_bytes()));
-    let mut row = format!("{time}  {severity:<8}  {plugin:<16}  {kind:<14}  {evidence}");
-    if record.repeated > 0 {
-        row += &format!(", and {} more", record.repeated);
-    }
+    // Whose it is and how grave has columns of its own.
+    let known = format!("{plugin}: {severity}: ");
+    let message = record
+        .message
+        .strip_prefix(&known)
+        .unwrap_or(&record.message);
+    let (kind, message) = (escape(kind.as_bytes()), escape(message.as_bytes()));
+    let mut row = format!("{time}  {severity:<8}  {plugin:<16}  {kind:<14}  {message}");
     if record.lost > 0 {
         row += &format!(" ({} before it are lost)", record.lost);
     }
@@ -93,4 +96,37 @@ fn since(text: &str) -> Result<Timestamp, String> {
     }
     text.parse()
         .map_err(|error| format!("{error}, or a time ago like 10m"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use cordon_supervisor::limits::{Amount, LimitName};
+    use cordon_supervisor::units::ByteSize;
+    use cordon_supervisor::violations::{Kind, Tier, Violation};
+
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_figures() {
+        let (resource, tier) = (LimitName::Heap, Tier::Declared);
+        let kind = Kind::Limit { resource, tier };
+        let bytes = |megabytes| Amount::Bytes(ByteSize::mb(megabytes));
+        let violation = Violation::new("greet".parse().unwrap(), kind, UNIX_EPOCH)
+            .measured(bytes(70), bytes(50));
+        let text = row(&Record {
+            time: violation.when.into(),
+            plugin: violation.plugin.clone(),
+            kind: resource.to_string(),
+            severity: violation.severity,
+            repeated: 0,
+            message: violation.to_string(),
+            lost: 2,
+            line: String::new(),
+        });
+        let end = "70 MB used, 50 MB allowed (2 before it are lost)";
+        assert!(text.ends_with(end) && !text.contains("greet:"), "{text}");
+    }
 }

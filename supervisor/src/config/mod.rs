@@ -10,6 +10,7 @@
 //! [violations]
 //! threshold = 10                   # counted violations at which a plugin is unmounted
 //! # window = "1h"                  # a violation counts that long; else, or "never", for good
+//! restricted = "1h"                # revoke, throttle and watch, after the last that asked for it
 //! # decay = "10m"                  # one is forgiven in that time; else, or "never", none
 //! auto_unmount = true
 //! log_violations = true            # in history and log; counting and alerts go on without

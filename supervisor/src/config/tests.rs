@@ -35,7 +35,7 @@ fn an_empty_policy_is_the_built_in_one() {
 fn what_follows_from_violations_for_all_and_for_one() {
     use crate::violations::{Action, Actions, Responses};
     let policy = parse(
-        "[violations]\nwindow = \"1h\"\ndecay = \"10m\"\nthrottle = \"50%\"\nwatch = \"100ms\"\n\
+        "[violations]\nwindow = \"1h\"\nrestricted = \"5m\"\ndecay = \"10m\"\nthrottle = \"50%\"\nwatch = \"100ms\"\n\
          actions = { low = [\"count\"], critical = [] }\n\
          [plugin.greet.violations]\nwindow = \"never\"\nactions.high = [\"isolate\", \"count\"]",
     )
@@ -43,6 +43,7 @@ fn what_follows_from_violations_for_all_and_for_one() {
     let general = policy.rules(&"x".parse().unwrap()).violations;
     let greet = policy.rules(&"greet".parse().unwrap()).violations;
     assert_eq!(general.window, Some(TimeSpan::secs(3600)));
+    assert_eq!(general.restricted, TimeSpan::secs(300));
     assert_eq!(general.decay, Some(TimeSpan::secs(600)));
     assert_eq!(general.throttle, crate::units::Percent::new(50));
     assert_eq!(general.watch, TimeSpan::millis(100));

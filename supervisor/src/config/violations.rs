@@ -20,6 +20,8 @@ pub(super) struct ViolationSettings {
     threshold: Option<NonZeroU32>,
     #[serde(deserialize_with = "forgetting")]
     window: Option<Forgetting>,
+    #[serde(deserialize_with = "restricted")]
+    restricted: Option<TimeSpan>,
     #[serde(deserialize_with = "forgetting")]
     decay: Option<Forgetting>,
     auto_unmount: Option<bool>,
@@ -59,6 +61,7 @@ impl ViolationSettings {
         ViolationRules {
             threshold: self.threshold.unwrap_or(base.threshold),
             window: self.window.unwrap_or(base.window),
+            restricted: self.restricted.unwrap_or(base.restricted),
             decay: self.decay.unwrap_or(base.decay),
             auto_unmount: self.auto_unmount.unwrap_or(base.auto_unmount),
             log_violations: self.log_violations.unwrap_or(base.log_violations),
@@ -99,8 +102,12 @@ fn forgetting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Forge
         return Ok(Some(None));
     }
     let text = de::value::StringDeserializer::<D::Error>::new(text);
-    let time = time_between(text, TimeSpan::secs(1), TimeSpan::secs(366 * 24 * 3600))?;
-    Ok(Some(Some(time)))
+    restricted(text).map(Some)
+}
+
+fn restricted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeSpan>, D::Error> {
+    let year = TimeSpan::secs(366 * 24 * 3600);
+    time_between(deserializer, TimeSpan::secs(1), year).map(Some)
 }
 
 fn throttle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Percent>, D::Error> {

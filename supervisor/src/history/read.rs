@@ -37,8 +37,8 @@ pub struct Record {
     pub severity: Severity,
     /// How many more like it came.
     pub repeated: u64,
-    /// What was seen of it. May quote the plugin.
-    pub evidence: String,
+    /// All of it as a sentence, with figures and evidence. May quote the plugin.
+    pub message: String,
     /// Records that couldn't be written before it.
     pub lost: u64,
     /// The line, without its end: a JSON object.
@@ -76,11 +76,7 @@ struct Line {
     #[serde(default)]
     repeated: u64,
     #[serde(default)]
-    evidence: String,
-    #[serde(default)]
     message: String,
-    #[serde(default)]
-    cut: bool,
     #[serde(default)]
     lost: u64,
 }
@@ -158,11 +154,7 @@ impl Records {
             kind: line.resource.unwrap_or(line.kind),
             severity: line.severity,
             repeated: line.repeated,
-            evidence: if line.cut {
-                line.message
-            } else {
-                line.evidence
-            },
+            message: line.message,
             lost: line.lost,
             line: text,
         })

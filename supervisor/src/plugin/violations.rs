@@ -20,10 +20,10 @@ impl Record {
     /// Records a violation.
     pub(crate) fn violate(&self, violation: Violation) -> Outcome {
         let class = violation.kind.class();
-        let shared = Arc::new(violation.clone());
+        let shared = Arc::new(violation);
         let (verdict, logged) = {
             let tracker = &mut self.inner().tracker;
-            let verdict = tracker.record(violation, Instant::now());
+            let verdict = tracker.record(Arc::clone(&shared), Instant::now());
             (verdict, tracker.rules().log_violations)
         };
         if let Some(keeper) = self.speaker.keeper.as_ref().filter(|_| logged) {

@@ -4,7 +4,8 @@
 //!
 //! - `violations.jsonl`, `violations.jsonl.1` and so on: the [history](crate::history) of
 //!   violations, the latest first;
-//! - `unmounted/ID.json`: a plugin that only an operator allows again, see [`Unmounted`].
+//! - `unmounted/ID.json`: a plugin that only an operator allows again, see [`Unmounted`];
+//! - `crashes/ID/`: the [crashes](crate::crash) of a plugin.
 //!
 //! A file is written as `.new` in its folder; what a writer that was killed left of it the next one
 //! overwrites.

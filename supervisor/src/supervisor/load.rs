@@ -387,7 +387,7 @@ async fn found(plugin: &PluginId, files: Vec<FileGrant>) -> Result<Found, LoadEr
 type Found = (Vec<FileGrant>, BTreeSet<(u32, u32)>);
 
 /// What the plugin's state says of a load that failed.
-fn failure(error: &LoadError) -> Failure {
+pub(super) fn failure(error: &LoadError) -> Failure {
     match error {
         LoadError::Launch {
             source: LaunchError::Ended(ending),

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use super::Shared;
+use super::load::failure;
 use crate::manifest::PluginId;
 use crate::plugin::{Cause, Record, Restart};
 
@@ -34,8 +35,18 @@ fn again(
             .get(&id)
             .map(|entry| (Arc::clone(&entry.package), entry.file.clone()));
         if let Some((package, file)) = known {
-            // What came of it is the plugin's state.
-            shared.load(package, file, Cause::Due(restart)).await.ok();
+            let loaded = shared.load(package, file, Cause::Due(restart)).await;
+            let record = shared
+                .plugins()
+                .get(&id)
+                .map(|entry| Arc::clone(&entry.record));
+            // What came of one that began is the plugin's state.
+            if let (Err(error), Some(record)) = (loaded, record)
+                && record.not_restarted(restart, failure(&error))
+            {
+                tracing::warn!("{id} isn't restarted: {error}");
+                shared.restart_when_due(&record);
+            }
         }
     })
 }

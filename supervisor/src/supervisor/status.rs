@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sandbox::report::{Finding, Report};
@@ -14,10 +15,12 @@ use crate::limits::Limits;
 use crate::manifest::PluginId;
 use crate::metrics::millis;
 use crate::output::Line;
-use crate::plugin::Counters;
+use crate::package::Package;
+use crate::plugin::{Counters, Record};
 use crate::trust::{Digest, Trust};
 use crate::usage::Reading;
 use crate::violations::{Actions, Violation};
+use crate::worker::Worker;
 
 /// One plugin at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -47,7 +50,7 @@ pub struct PluginStatus {
     pub by_kind: BTreeMap<String, u64>,
     /// The latest violations, oldest first.
     #[serde(skip)]
-    pub violations: Vec<Violation>,
+    pub violations: Vec<Arc<Violation>>,
     /// When policy has it restarted, from now on; only while it has failed.
     #[serde(rename = "restart_in_ms", serialize_with = "millis")]
     pub restart_in: Option<Duration>,
@@ -78,39 +81,53 @@ pub struct PluginStatus {
     pub lines: Vec<Line>,
 }
 
-impl PluginStatus {
-    pub(super) fn of(entry: &Entry) -> PluginStatus {
-        let mut kept = entry.record.snapshot();
-        let counted = kept.tracker.counted(Instant::now());
-        let worker = entry.worker.as_deref();
-        let by_kind = kept
-            .tracker
-            .by_class()
-            .iter()
-            .map(|(class, n)| (class.to_string(), *n));
+/// An entry of the registry at one moment: what is taken while that is locked.
+pub(super) struct Seen {
+    state: State,
+    record: Arc<Record>,
+    package: Arc<Package>,
+    worker: Option<Arc<Worker>>,
+}
+
+impl Seen {
+    pub(super) fn of(entry: &Entry) -> Seen {
+        Seen {
+            // That of this worker, whatever becomes of it meanwhile.
+            state: entry.record.state(),
+            record: Arc::clone(&entry.record),
+            package: Arc::clone(&entry.package),
+            worker: entry.worker.clone(),
+        }
+    }
+
+    pub(super) fn status(&self) -> PluginStatus {
+        let kept = self.record.snapshot();
+        let package = &self.package;
+        let worker = self.worker.as_deref();
+        let due = kept
+            .due
+            .filter(|_| matches!(self.state, State::Failed { .. }));
         PluginStatus {
-            id: entry.package.manifest.id.clone(),
-            version: entry.package.manifest.version.to_string(),
-            path: entry.package.path.clone(),
-            digest: entry.package.sealed.digest(),
-            trust: entry.package.trust,
-            state: kept.state,
+            id: package.manifest.id.clone(),
+            version: package.manifest.version.to_string(),
+            path: package.path.clone(),
+            digest: package.sealed.digest(),
+            trust: package.trust,
+            state: self.state.clone(),
             counters: kept.counters,
-            counted,
-            restrictions: worker.map_or_else(Actions::default, crate::worker::Worker::restrictions),
-            by_kind: by_kind.collect(),
-            violations: kept.tracker.recent().cloned().collect(),
-            restart_in: kept
-                .due
-                .map(|due| due.at.saturating_duration_since(Instant::now())),
-            uptime: worker.map(crate::worker::Worker::uptime),
+            counted: kept.counted,
+            restrictions: worker.map_or_else(Actions::default, Worker::restrictions),
+            by_kind: kept.by_kind,
+            violations: kept.violations,
+            restart_in: due.map(|due| due.at.saturating_duration_since(Instant::now())),
+            uptime: worker.map(Worker::uptime),
             usage: kept.usage,
-            pid: worker.map(crate::worker::Worker::pid),
-            launch_time: worker.map(crate::worker::Worker::launch_time),
+            pid: worker.map(Worker::pid),
+            launch_time: worker.map(Worker::launch_time),
             report: worker.map(|worker| worker.report().clone()),
             limits: worker.map(|worker| worker.plugin.grants.limits.clone()),
-            mode: worker.map(crate::worker::Worker::mode),
-            conceded: worker.map_or_else(Vec::new, crate::worker::Worker::conceded),
+            mode: worker.map(Worker::mode),
+            conceded: worker.map_or_else(Vec::new, Worker::conceded),
             lines: kept.lines,
         }
     }

@@ -12,12 +12,13 @@ impl Supervisor {
     /// # Errors
     /// [`ManageError`].
     pub fn enable(&self, plugin: &PluginId) -> Result<(), ManageError> {
-        // While the registry is locked nobody loads it.
-        let plugins = self.shared.plugins();
+        // A disk is slow: not while the registry is locked. Who loads it from here on goes by
+        // the file, and may be the one that takes the state on.
         let keeper = self.shared.speaker.keeper.as_ref();
         let kept = keeper.map_or(Ok(false), |keeper| keeper.enable(plugin))?;
+        let plugins = self.shared.plugins();
         match plugins.get(plugin).map(|entry| &entry.record) {
-            // Another supervisor unmounted it.
+            // Another supervisor unmounted it, or it is being loaded already.
             Some(record) if kept && !matches!(record.state(), State::Unmounted { .. }) => {}
             Some(record) => drop(advance(record, plugin, lifecycle::Event::Enable)?),
             None if kept => {}

@@ -12,6 +12,9 @@ pub struct ViolationRules {
     pub threshold: NonZeroU32,
     /// How long a violation counts, up to a 64th more; else until an operator resets it.
     pub window: Option<TimeSpan>,
+    /// How long restrictions (revoke, throttle, watch) last after the last violation that asked
+    /// for them.
+    pub restricted: TimeSpan,
     /// Time in which one counted violation is forgiven, the oldest first; else none is.
     pub decay: Option<TimeSpan>,
     /// Whether it is unmounted at all.
@@ -33,6 +36,7 @@ impl Default for ViolationRules {
         Self {
             threshold: TEN,
             window: None,
+            restricted: TimeSpan::secs(3600),
             decay: None,
             auto_unmount: true,
             log_violations: true,

@@ -1,6 +1,7 @@
 //! Counts one plugin's violations across all its workers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::level::Level;
@@ -16,7 +17,7 @@ pub struct Tracker {
     rules: ViolationRules,
     level: Level,
     by_class: BTreeMap<Class, u64>,
-    recent: VecDeque<Violation>,
+    recent: VecDeque<Arc<Violation>>,
     /// What the plugin is restricted by, and since when no violation asked for it again.
     restricted: Option<(Actions, Instant)>,
 }
@@ -46,7 +47,8 @@ impl Tracker {
     }
 
     /// Takes note of a violation.
-    pub fn record(&mut self, violation: Violation, now: Instant) -> Verdict {
+    pub fn record(&mut self, violation: impl Into<Arc<Violation>>, now: Instant) -> Verdict {
+        let violation = violation.into();
         let verdict = self.count(violation.kind.class(), violation.severity, now);
         if self.recent.len() == MAX_RECORDS {
             self.recent.pop_front();
@@ -61,6 +63,7 @@ impl Tracker {
     pub fn repeat(&mut self, kind: &Kind, now: Instant) -> Option<Verdict> {
         let mut latest = self.recent.iter_mut().rev();
         let same = latest.find(|violation| violation.kind == *kind)?;
+        let same = Arc::make_mut(same);
         same.repeated = same.repeated.saturating_add(1);
         let severity = same.severity;
         Some(self.count(kind.class(), severity, now))
@@ -97,13 +100,11 @@ impl Tracker {
         self.level.at(now)
     }
 
-    /// What the plugin is restricted by: for as long as the last violation that asked for it
-    /// counts by the window, else until the tracker is reset.
+    /// What the plugin is restricted by: for policy's time after the last violation that asked
+    /// for it, or until the tracker is reset.
     pub fn restrictions(&mut self, now: Instant) -> Actions {
-        let window = self.rules.window.map(TimeSpan::as_duration);
-        let over = |since: Instant| {
-            window.is_some_and(|window| now.saturating_duration_since(since) >= window)
-        };
+        let time = self.rules.restricted.as_duration();
+        let over = |since: Instant| now.saturating_duration_since(since) >= time;
         self.restricted = self.restricted.filter(|(_, since)| !over(*since));
         self.restricted
             .map_or(Actions::default(), |(actions, _)| actions)
@@ -115,7 +116,7 @@ impl Tracker {
     }
 
     /// The latest violations, at most [`MAX_RECORDS`], the oldest first.
-    pub fn recent(&self) -> impl ExactSizeIterator<Item = &Violation> {
+    pub fn recent(&self) -> impl ExactSizeIterator<Item = &Arc<Violation>> {
         self.recent.iter()
     }
 
@@ -187,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn restrictions_add_up_and_last_for_the_window_or_until_a_reset() {
+    fn restrictions_add_up_and_last_for_their_time_or_until_a_reset() {
         let mut limited = rules(100);
-        limited.window = Some(TimeSpan::secs(60));
+        limited.restricted = TimeSpan::secs(60);
         limited.actions.medium = Actions::of(&[Action::Throttle]);
         limited.actions.high = Actions::of(&[Action::Revoke, Action::Isolate]);
-        let forever = ViolationRules {
-            window: None,
+        let longer = ViolationRules {
+            restricted: TimeSpan::secs(61),
             ..limited
         };
         let medium = Kind::DeniedConnect {
@@ -203,7 +204,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         for (rules, later) in [
             (limited, Actions::default()),
-            (forever, Actions::of(&[Action::Throttle, Action::Revoke])),
+            (longer, Actions::of(&[Action::Throttle, Action::Revoke])),
         ] {
             let mut tracker = Tracker::new(rules);
             assert_eq!(tracker.restrictions(start), Actions::default());

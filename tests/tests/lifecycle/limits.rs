@@ -1,5 +1,6 @@
 //! How oversteps are seen: once each, by polls and clocks, and with their figures.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cordon_supervisor::ending::Ending;
@@ -95,7 +96,7 @@ fn measured(
 ) -> (u64, u64) {
     let violations = status(supervisor, plugin).violations;
     let wanted = Kind::Limit { resource, tier };
-    let is = |violation: &&Violation| violation.kind == wanted;
+    let is = |violation: &&Arc<Violation>| violation.kind == wanted;
     let found = violations.iter().rev().find(is);
     let found = found.unwrap_or_else(|| panic!("no {wanted}: {violations:#?}"));
     (found.used.unwrap().raw(), found.limit.unwrap().raw())

@@ -6,7 +6,7 @@ use cordon_supervisor::ending::Ending;
 use cordon_supervisor::lifecycle::{Failure, State};
 use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::{Call, CallError, Supervisor};
-use cordon_tests::host::{call, eventually, load, status, supervisor};
+use cordon_tests::host::{builder, call, eventually, load, status, supervisor};
 use cordon_tests::plugins::{EarlyVandal, example, fixture};
 
 use crate::deaths::EARLY_VANDALS;
@@ -103,6 +103,36 @@ async fn plugin_that_crashes_in_a_loop_stays_down_until_somebody_loads_it() {
     supervisor.reload(&vandal).await.unwrap();
     call(&supervisor, &vandal, "segv", "").await.unwrap_err();
     assert!(back(&supervisor, &vandal, 3).await);
+}
+
+#[tokio::test]
+async fn restart_that_meets_a_passing_error_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let supervisor = builder("[restart]\nfirst = \"100ms\"\n")
+        .state_dir(&state)
+        .start()
+        .await
+        .unwrap();
+    let vandal = load(&supervisor, &example("vandal")).await;
+    // What can't be read may say that it is unmounted.
+    let obstacle = state.join("unmounted/vandal.json");
+    std::fs::create_dir(&obstacle).unwrap();
+
+    call(&supervisor, &vandal, "segv", "").await.unwrap_err();
+
+    let refused = || {
+        let status = status(&supervisor, &vandal);
+        matches!(
+            status.state,
+            State::Failed {
+                reason: Failure::Load { .. }
+            }
+        ) && status.restart_in.is_some()
+    };
+    assert!(eventually(PATIENCE, refused).await);
+    std::fs::remove_dir(&obstacle).unwrap();
+    assert!(back(&supervisor, &vandal, 1).await);
 }
 
 #[tokio::test]

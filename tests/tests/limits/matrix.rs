@@ -2,6 +2,7 @@
 //! works and is recorded, at hard the plugin is stopped.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cordon_supervisor::ending::Ending;
@@ -48,7 +49,7 @@ impl Held {
     fn passed(&self) -> Vec<Tier> {
         self.supervisor.audit();
         let violations = self.status().violations;
-        let tier = |violation: &Violation| match violation.kind {
+        let tier = |violation: &Arc<Violation>| match violation.kind {
             Kind::Limit { resource, tier } if resource == self.limit => {
                 let figures = [violation.used, violation.limit].map(Option::unwrap);
                 assert!(figures[0].raw() > figures[1].raw(), "{violation}");

@@ -1,6 +1,7 @@
 //! Events: recorded as the kernel tells them, without a poll.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cordon_supervisor::ending::Ending;
@@ -189,7 +190,7 @@ async fn next(events: &mut Receiver<Event>) -> Event {
         .unwrap()
 }
 
-fn last(supervisor: &Supervisor, plugin: &PluginId) -> Violation {
+fn last(supervisor: &Supervisor, plugin: &PluginId) -> Arc<Violation> {
     let violations = status(supervisor, plugin).violations;
     violations.last().expect("no violation").clone()
 }

@@ -7,6 +7,7 @@ use cordon_supervisor::config::Policy;
 use cordon_supervisor::lifecycle::State;
 use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::output::escape;
+use cordon_supervisor::violations::Violation;
 use cordon_supervisor::{Call, CallError, LoadError, PluginStatus, Supervisor};
 use serde_json::{Value, json};
 
@@ -182,6 +183,7 @@ fn summary(status: &PluginStatus, calls: Vec<Value>) -> Value {
         _ => None,
     };
     // Escaped line by line when it was captured.
+    let recent: Vec<&Violation> = status.violations.iter().map(AsRef::as_ref).collect();
     let output: Vec<&str> = status.lines.iter().map(|line| line.text.as_str()).collect();
     json!({
         "plugin": status.id,
@@ -194,7 +196,7 @@ fn summary(status: &PluginStatus, calls: Vec<Value>) -> Value {
         "violations": {
             "counted": status.counted,
             "by_kind": status.by_kind,
-            "recent": status.violations,
+            "recent": recent,
         },
         "output": output,
     })
