@@ -111,7 +111,7 @@ fn what_the_supervisor_was_killed_at_is_no_mark() {
     let state = Arc::new(Fresh::folder());
     run(&state, Some("/etc/shadow"));
     let folder = state.path().join("unmounted");
-    std::fs::rename(folder.join("denier.json"), folder.join(".denier.json.new")).unwrap();
+    std::fs::rename(folder.join("denier.json"), folder.join(".new")).unwrap();
     assert_eq!(run(&state, None).status.code(), Some(3));
     assert_eq!(run(&state, Some("/etc/shadow")).status.code(), Some(7));
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
