@@ -63,7 +63,9 @@ async fn watch(shared: Weak<Shared>, triggers: [OwnedFd; 2]) {
         let before = stalled(workers).await;
         sleep(LOOK).await;
         for (count, (worker, before)) in before.into_iter().enumerate() {
-            if let Some(after) = worker.stalled() {
+            if let Some(worker) = worker.upgrade()
+                && let Some(after) = worker.stalled()
+            {
                 tell(&worker, before, after);
             }
             turn(count).await;
@@ -71,11 +73,12 @@ async fn watch(shared: Weak<Shared>, triggers: [OwnedFd; 2]) {
     }
 }
 
-/// How long tasks of each stood still so far.
-async fn stalled(workers: Vec<Arc<Worker>>) -> Vec<(Arc<Worker>, Stalled)> {
+/// How long tasks of each stood still so far. Workers that end meanwhile aren't held.
+async fn stalled(workers: Vec<Arc<Worker>>) -> Vec<(Weak<Worker>, Stalled)> {
     let mut found = Vec::with_capacity(workers.len());
     for (count, worker) in workers.into_iter().enumerate() {
-        found.extend(worker.stalled().map(|stalled| (worker, stalled)));
+        let stalled = worker.stalled();
+        found.extend(stalled.map(|stalled| (Arc::downgrade(&worker), stalled)));
         turn(count).await;
     }
     found
