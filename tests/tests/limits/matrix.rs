@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cordon_supervisor::ending::Ending;
-use cordon_supervisor::limits::LimitName;
+use cordon_supervisor::limits::{Amount, LimitName};
 use cordon_supervisor::manifest::PluginId;
 use cordon_supervisor::violations::{Kind, Tier, Violation};
 use cordon_supervisor::{CallError, PluginStatus, Supervisor};
@@ -52,7 +52,10 @@ impl Held {
         let tier = |violation: &Arc<Violation>| match violation.kind {
             Kind::Limit { resource, tier } if resource == self.limit => {
                 let figures = [violation.used, violation.limit].map(Option::unwrap);
-                assert!(figures[0].raw() > figures[1].raw(), "{violation}");
+                let [used, limit] = figures.map(Amount::raw);
+                // What is refused at hard was never used.
+                let least = limit + u64::from(tier == Declared);
+                assert!(used >= least, "{violation}");
                 Some(tier)
             }
             _ => None,
