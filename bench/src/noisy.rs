@@ -16,14 +16,15 @@ use crate::report::{Row, Section};
 use crate::statistics::Samples;
 use crate::{Built, Result};
 
-/// A neighbour that is neither unmounted nor stopped for what it takes in a minute: what is
-/// measured is the worst that its groups and its filter leave it, for as long as a turn lasts.
+/// A neighbour that is neither unmounted, nor restrained for its violations, nor stopped for what
+/// it takes in a minute: what is measured is the worst that its groups and its filter leave it, for
+/// as long as a turn lasts.
 const POLICY: &str = r#"
 [call]
 deadline = "60s"
 grace = "10ms"
 [plugin.noise]
-violations = { auto_unmount = false, log_violations = false }
+violations = { auto_unmount = false, log_violations = false, actions = { high = ["count"] } }
 [plugin.noise.limits]
 cpu = "1h"
 log = "1GiB"
